@@ -1,0 +1,1 @@
+"""Bus protocols that drivers speak and that real transports and simulated twins implement alike."""

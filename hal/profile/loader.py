@@ -1,0 +1,365 @@
+"""Loads body and board files; every refusal names file, line, key and what is allowed.
+
+Schema errors come from msgspec with a path such as ``$.devices[3].address``; the line is looked up in the YAML
+node tree. What a schema cannot say (unit vectors, a physical inertia, two devices on one address, harmonic rates,
+controllability) is checked here too, so that a profile that loads can fly.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from importlib import resources
+from math import isfinite, sqrt
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+import numpy as np
+import yaml
+
+from hal.profile.board import BoardConfig
+from hal.profile.body import BodyConfig
+from hal.profile.controllability import worst_balanced_share
+from hal.profile.digest import hardware_profile_hash
+
+__all__ = ["ConfigError", "Profile", "load_board", "load_body", "load_profile", "load_yaml"]
+
+T = TypeVar("T")
+_PATH_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_SUFFIXES = (".yaml", ".yml")
+
+
+class ConfigError(Exception):
+    """A configuration file was refused: ``file``, ``line`` (from 1, or None), ``key`` path, and why."""
+
+    def __init__(self, file: str, line: int | None, key: str, why: str) -> None:
+        super().__init__(file, line, key, why)
+        self.file, self.line, self.key, self.why = file, line, key, why
+
+    def __str__(self) -> str:
+        where = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{where}: {self.key}: {self.why}" if self.key else f"{where}: {self.why}"
+
+
+class Profile(NamedTuple):
+    """A body, a board, and the digest of both."""
+
+    body: BodyConfig
+    board: BoardConfig
+    digest: str
+
+
+class _Lines:
+    """Line numbers of a YAML document by key path."""
+
+    def __init__(self, file: str, root: yaml.Node) -> None:
+        self.file = file
+        self._root = root
+
+    def at(self, path: Iterable[str | int]) -> int:
+        """Line (from 1) of the deepest node that exists along ``path``."""
+        node = self._root
+        line = node.start_mark.line + 1
+        for step in path:
+            child: yaml.Node | None = None
+            if isinstance(node, yaml.MappingNode):
+                for key_node, value_node in node.value:
+                    if key_node.value == step:
+                        child, line = value_node, key_node.start_mark.line + 1
+            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+                child = node.value[step]
+                line = child.start_mark.line + 1
+            if child is None:
+                break
+            node = child
+        return line
+
+    def error(self, path: Iterable[str | int], why: str) -> ConfigError:
+        """An error that points at ``path``."""
+        steps = list(path)
+        key = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")
+        return ConfigError(self.file, self.at(steps), key, why)
+
+
+def _refuse_duplicate_keys(file: str, node: yaml.Node) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if key_node.value in seen:
+                raise ConfigError(file, line, str(key_node.value), f"given twice, first in line {seen[key_node.value]}")
+            seen[key_node.value] = line
+            _refuse_duplicate_keys(file, value_node)
+    elif isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            _refuse_duplicate_keys(file, child)
+
+
+def load_yaml(path: Path, kind: type[T]) -> tuple[T, _Lines]:
+    """Read one YAML file as ``kind``. Returns the object and the line index for further checks."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(str(path), None, "", "no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), None, "", f"cannot be read: {error}") from None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is None:
+            raise ConfigError(str(path), None, "", "the file is empty")
+        _refuse_duplicate_keys(str(path), node)
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise ConfigError(str(path), line, "", f"not YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(str(path), None, "", f"not YAML: {error}") from None
+    except RecursionError:
+        raise ConfigError(str(path), None, "", "nested too deeply") from None
+    lines = _Lines(str(path), node)
+    try:
+        return msgspec.convert(data, type=kind, strict=True), lines
+    except msgspec.ValidationError as error:
+        why, _, where = str(error).partition(" - at `")
+        steps = _path_steps(where.rstrip("`"))
+        unknown = re.search(r"unknown field `([^`]+)`", why)
+        if unknown:
+            steps.append(unknown.group(1))
+            why = f"unknown key; allowed here: {_allowed_keys(kind, steps[:-1])}"
+        raise lines.error(steps, why) from None
+
+
+def _path_steps(path: str) -> list[str | int]:
+    steps: list[str | int] = []
+    for name, index in _PATH_STEP.findall(path):
+        if name:
+            steps.append(name)
+        elif index.isdigit():
+            steps.append(int(index))
+    return steps
+
+
+def _allowed_keys(kind: Any, steps: list[str | int]) -> str:
+    for step in steps:
+        if isinstance(step, str) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            kind = next((f.type for f in msgspec.structs.fields(kind) if f.encode_name == step), None)
+        elif hasattr(kind, "__args__"):
+            kind = kind.__args__[-1] if isinstance(step, str) else kind.__args__[0]
+        while kind is not None and not isinstance(kind, type) and hasattr(kind, "__origin__") and hasattr(kind, "__metadata__"):
+            kind = kind.__origin__
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return ", ".join(f.encode_name for f in msgspec.structs.fields(kind))
+    return "see docs/guide"
+
+
+def find_config(folder: str, name: str) -> Path:
+    """Path of a body or board: a file path, or the bare name of one that ships with the project."""
+    path = Path(name)
+    if path.suffix in _SUFFIXES or path.exists():
+        return path
+    shipped = Path(str(resources.files("board_configs") / folder))
+    candidate = shipped / f"{name}.yaml"
+    if not candidate.exists():
+        known = ", ".join(sorted(p.stem for p in shipped.glob("*.yaml")))
+        raise ConfigError(name, None, "", f"no such file, and no shipped {folder} of that name (shipped: {known})")
+    return candidate
+
+
+def load_body(name: str) -> BodyConfig:
+    """Load and check a body by file path or shipped name."""
+    body, lines = load_yaml(find_config("bodies", name), BodyConfig)
+    _check_finite(body, lines)
+    _check_mass(body, lines)
+    _check_nozzles(body, lines)
+    _check_power(body, lines)
+    _check_thermal(body, lines)
+    return body
+
+
+def load_board(name: str) -> BoardConfig:
+    """Load and check a board by file path or shipped name."""
+    board, lines = load_yaml(find_config("boards", name), BoardConfig)
+    _check_finite(board, lines)
+    _check_rates(board, lines)
+    _check_devices(board, lines)
+    return board
+
+
+def load_profile(body: str, board: str) -> Profile:
+    """Load a body and a board, check that they fit each other, and hash them."""
+    body_config = load_body(body)
+    board_path = find_config("boards", board)
+    board_config = load_board(board)
+    _, lines = load_yaml(board_path, BoardConfig)
+    _check_fit(body_config, board_config, lines)
+    return Profile(body_config, board_config, hardware_profile_hash(body_config, board_config))
+
+
+def _check_finite(config: Any, lines: _Lines) -> None:
+    def walk(value: Any, path: list[str | int]) -> None:
+        if isinstance(value, dict):
+            for key, child in value.items():
+                walk(child, [*path, key])
+        elif isinstance(value, list | tuple):
+            for index, child in enumerate(value):
+                walk(child, [*path, index])
+        elif isinstance(value, float) and not isfinite(value):
+            raise lines.error(path, f"{value} is not a finite number")
+
+    walk(msgspec.to_builtins(config), [])
+
+
+def _length(vector: tuple[float, ...]) -> float:
+    return sqrt(sum(x * x for x in vector))
+
+
+def _check_mass(body: BodyConfig, lines: _Lines) -> None:
+    path = ["mass", "inertia_kg_m2"]
+    inertia = np.array(body.mass.inertia_kg_m2)
+    if not np.allclose(inertia, inertia.T, rtol=1e-9, atol=1e-12):
+        raise lines.error(path, "not symmetric: row i, column j must equal row j, column i")
+    principal = np.linalg.eigvalsh(inertia)
+    if principal[0] <= 0.0:
+        raise lines.error(path, f"not physical: principal moment {principal[0]:.6g} kg m2, all must be above 0")
+    if principal[2] > principal[0] + principal[1] + 1e-9 * principal[2]:
+        raise lines.error(
+            path,
+            f"not physical: the largest principal moment {principal[2]:.6g} exceeds the sum of the other two "
+            f"({principal[0] + principal[1]:.6g} kg m2)",
+        )
+
+
+def _check_nozzles(body: BodyConfig, lines: _Lines) -> None:
+    prop = body.propulsion
+    for index, nozzle in enumerate(prop.nozzles):
+        path: list[str | int] = ["propulsion", "nozzles", index]
+        if nozzle.id != index:
+            raise lines.error([*path, "id"], f"is {nozzle.id}; nozzles are numbered in order, so {index} is allowed here")
+        length = _length(nozzle.direction)
+        if abs(length - 1.0) > 0.01:
+            raise lines.error([*path, "direction"], f"has length {length:.4f}; a unit vector within 1 % is needed")
+    if prop.min_on_ms + prop.min_off_ms > prop.window_ms:
+        raise lines.error(["propulsion", "min_on_ms"], "shortest pulse and pause together exceed window_ms")
+    share = worst_balanced_share(body)
+    if share <= 1e-6:
+        raise lines.error(
+            ["propulsion", "nozzles"],
+            "this geometry cannot push and turn in all six degrees of freedom: the nozzles' wrenches about the centre "
+            "of mass must have rank 6 and a balanced firing that uses every one of a spanning set",
+        )
+
+
+def _check_power(body: BodyConfig, lines: _Lines) -> None:
+    power = body.power
+    if power.bus.full_v <= power.bus.empty_v:
+        raise lines.error(["power", "bus", "full_v"], f"must be above empty_v ({power.bus.empty_v})")
+    if power.supercap.boost_soc <= power.supercap.hold_soc:
+        raise lines.error(["power", "supercap", "boost_soc"], f"must be above hold_soc ({power.supercap.hold_soc})")
+    if abs(_length(power.array.normal) - 1.0) > 0.01:
+        raise lines.error(["power", "array", "normal"], "must be a unit vector within 1 %")
+    _check_unique([load.name for load in power.loads], ["power", "loads"], lines)
+
+
+def _check_thermal(body: BodyConfig, lines: _Lines) -> None:
+    thermal = body.thermal
+    names = [node.name for node in thermal.nodes]
+    _check_unique(names, ["thermal", "nodes"], lines)
+    for index, node in enumerate(thermal.nodes):
+        if not node.clear_c <= node.trip_c or not node.warn_c <= node.trip_c:
+            raise lines.error(["thermal", "nodes", index], "warn_c and clear_c must not be above trip_c")
+    for index, coupling in enumerate(thermal.couplings):
+        for end in coupling.between:
+            if end not in names:
+                raise lines.error(["thermal", "couplings", index, "between"], f"no node {end}; nodes: {', '.join(names)}")
+    known = set(names)
+    for cluster in {nozzle.cluster for nozzle in body.propulsion.nozzles}:
+        if cluster not in known:
+            raise lines.error(["thermal", "nodes"], f"no node for nozzle cluster {cluster}")
+
+
+def _check_unique(names: list[str], path: list[str | int], lines: _Lines) -> None:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise lines.error([*path, index], f"the name {name} is already taken")
+
+
+def _check_rates(board: BoardConfig, lines: _Lines) -> None:
+    rates = board.rates
+    for fast, slow, key in ((rates.fast_hz, rates.medium_hz, "medium_hz"), (rates.medium_hz, rates.slow_hz, "slow_hz")):
+        ratio = fast / slow
+        if ratio < 1.0 or abs(ratio - round(ratio)) > 1e-9:
+            raise lines.error(["rates", key], f"is {slow}; it must divide the next faster rate {fast} evenly")
+
+
+def _check_devices(board: BoardConfig, lines: _Lines) -> None:
+    names = [device.name for device in board.devices]
+    _check_unique(names, ["devices"], lines)
+    muxes = {device.name: device for device in board.devices if device.role == "mux"}
+    taken: dict[tuple[str, str | None, int | None, int | None], str] = {}
+    upstream: dict[tuple[str, int | None], str] = {}
+    for index, device in enumerate(board.devices):
+        path: list[str | int] = ["devices", index]
+        bus = board.buses.get(device.bus)
+        if bus is None:
+            raise lines.error([*path, "bus"], f"no bus {device.bus}; buses: {', '.join(board.buses)}")
+        if bus.kind in ("i2c", "spi", "can") and device.address is None:
+            raise lines.error([*path, "address"], f"missing; a device on {bus.kind} needs one")
+        if bus.kind == "i2c" and not 0x08 <= (device.address or 0) <= 0x77:
+            raise lines.error([*path, "address"], f"0x{device.address or 0:02x} is reserved; 0x08..0x77 is allowed on I2C")
+        if (device.mux is None) != (device.channel is None):
+            raise lines.error([*path, "mux"], "mux and channel go together")
+        if device.mux is not None:
+            mux = muxes.get(device.mux)
+            if mux is None:
+                raise lines.error([*path, "mux"], f"no device {device.mux} with role mux")
+            if mux.bus != device.bus:
+                raise lines.error([*path, "mux"], f"{device.mux} is on {mux.bus}, not on {device.bus}")
+        elif bus.kind == "i2c":
+            upstream[(device.bus, device.address)] = device.name
+        place = (device.bus, device.mux, device.channel, device.address)
+        if place in taken:
+            raise lines.error([*path, "address"], f"{device.name} and {taken[place]} share one address on {device.bus}")
+        taken[place] = device.name
+        if abs(_length(device.mount.orientation) - 1.0) > 1e-3:
+            raise lines.error([*path, "mount", "orientation"], "must be a unit quaternion (w, x, y, z)")
+        if device.role == "sun_sensor" and device.mount.normal is None:
+            raise lines.error([*path, "mount", "normal"], "missing; a sun sensor needs the normal of its face")
+        if device.mount.normal is not None and abs(_length(device.mount.normal) - 1.0) > 0.01:
+            raise lines.error([*path, "mount", "normal"], "must be a unit vector within 1 %")
+        if device.rate_hz > board.rates.fast_hz:
+            raise lines.error([*path, "rate_hz"], f"is above the board's fast rate {board.rates.fast_hz}")
+    for index, device in enumerate(board.devices):
+        if device.mux is not None and (device.bus, device.address) in upstream:
+            other = upstream[(device.bus, device.address)]
+            raise lines.error(
+                ["devices", index, "address"],
+                f"{device.name} behind {device.mux} and {other} before it share one address on {device.bus}",
+            )
+
+
+def _check_fit(body: BodyConfig, board: BoardConfig, lines: _Lines) -> None:
+    driven: dict[int, str] = {}
+    count = len(body.propulsion.nozzles)
+    for index, device in enumerate(board.devices):
+        if device.role != "valve_node":
+            continue
+        path: list[str | int] = ["devices", index, "settings", "nozzles"]
+        nozzles = device.settings.get("nozzles", [])
+        if not isinstance(nozzles, list) or not 1 <= len(nozzles) <= 8:
+            raise lines.error(path, "a valve node drives 1 to 8 nozzles, listed by number")
+        for nozzle in nozzles:
+            if not isinstance(nozzle, int) or not 0 <= nozzle < count:
+                raise lines.error(path, f"{nozzle!r} is no nozzle of body {body.body}; 0..{count - 1} are allowed")
+            if nozzle in driven:
+                raise lines.error(path, f"nozzle {nozzle} is already driven by {driven[nozzle]}")
+            driven[nozzle] = device.name
+    missing = [n for n in range(count) if n not in driven]
+    if missing:
+        raise lines.error(["devices"], f"no valve node drives nozzle {', '.join(map(str, missing))} of body {body.body}")
+    known = {node.name for node in body.thermal.nodes}
+    for index, device in enumerate(board.devices):
+        if device.role == "thermal":
+            for name in device.settings.get("nodes", []):
+                if name not in known:
+                    raise lines.error(["devices", index, "settings", "nodes"], f"body {body.body} has no thermal node {name}")

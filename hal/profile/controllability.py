@@ -45,8 +45,9 @@ def worst_balanced_share(body: BodyConfig) -> float:
         for sign in (1.0, -1.0):
             target = np.zeros(6)
             target[axis] = sign
-            worst = min(worst, 1.0 - np.linalg.norm(scaled @ _nnls(scaled, target) - target) * 1e3)
-    return float(worst)
+            residual = float(np.linalg.norm(scaled @ _nnls(scaled, target) - target))
+            worst = min(worst, 1.0 - 1e3 * residual)
+    return worst
 
 
 def _nnls(a: Array, b: Array) -> Array:

@@ -1,0 +1,57 @@
+# Two commands matter: `make run` flies a mission, `make test` proves the rest. Both set themselves up.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ONLY   ?=
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench hil docs lock clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-7s %s\n", $$1, $$2}'
+
+$(VENV)/.run: pyproject.toml requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON): install Python 3.11 or newer, or name one: make run PYTHON=python3.11"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: name a newer one, e.g. make run PYTHON=python3.11"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV) (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.lock
+	@echo "setting up the test tools (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@touch $@
+
+run: $(VENV)/.run  ## fly the default mission on the embedded rig (ARGS="--seed 7 --realtime")
+	@$(BIN)/qiki run $(ARGS)
+
+test: $(VENV)/.dev  ## run every test and every scenario
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+lint: $(VENV)/.dev  ## style, types and import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.dev  ## measure every figure beside its reference (ONLY=spine for one subject)
+	@$(BIN)/python -m bench $(ONLY)
+
+hil: $(VENV)/.dev  ## fly every scenario of the suite on the rig
+	@$(BIN)/python -m pytest tests/scenarios $(ARGS)
+
+docs: $(VENV)/.run  ## print docs/reference from the tables
+	@$(BIN)/qiki docs
+
+lock:  ## write down the exact versions that a fresh install takes
+	@rm -rf build/lock && $(PYTHON) -m venv build/lock
+	@build/lock/bin/pip install --quiet --disable-pip-version-check .
+	@build/lock/bin/pip freeze --exclude qiki-flight > requirements.lock
+	@build/lock/bin/pip install --quiet --disable-pip-version-check '.[dev]'
+	@build/lock/bin/pip freeze --exclude qiki-flight > requirements-dev.lock
+	@rm -rf build
+
+clean:  ## remove the virtual environment and what flights left
+	@rm -rf $(VENV) flights build *.egg-info

@@ -1,0 +1,1 @@
+"""Benchmarks: each subject measures figures, holds them against targets, and writes bench/results/<subject>.json."""

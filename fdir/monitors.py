@@ -1,0 +1,193 @@
+"""Monitors: a table of conditions that must persist before they count, each with its code and response.
+
+A monitor's test answers True (bad), False (good) or None (cannot tell; the clock stops but is not reset). A monitor
+trips once its test was bad for ``persist_ns`` and clears after ``clear_ns`` of good; each edge is one event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum, unique
+
+from fdir.codes import Code, Severity
+from fdir.facts import Facts
+
+__all__ = ["MONITORS", "Alarm", "Monitor", "MonitorBank", "Response"]
+
+MS = 1_000_000
+SECOND = 1_000_000_000
+RUNAWAY_RAD_S = 0.4363
+"""25 deg/s: 5 above the body rate limit."""
+GYRO_CONFLICT_RAD_S = 0.01745
+"""1 deg/s between gyro and star tracker."""
+
+
+@unique
+class Response(StrEnum):
+    """What the supervisor does when a monitor trips."""
+
+    REPORT = "report"
+    SHUT_VALVES = "shut valves for 1 s, then detumble"
+    SAFE = "SAFE"
+    BAR_PEAKS = "bar burns"
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """One row of the table."""
+
+    name: str
+    test: Callable[[Facts], bool | None]
+    text: str
+    persist_ns: int
+    clear_ns: int
+    code: Code
+    severity: Severity
+    response: Response
+
+
+def _below(value: float | None, limit: float) -> bool | None:
+    return None if value is None else value < limit
+
+
+def _at_most(value: float | None, limit: float) -> bool | None:
+    return None if value is None else value <= limit
+
+
+def _above(value: float | None, limit: float) -> bool | None:
+    return None if value is None else value > limit
+
+
+def _runaway(facts: Facts) -> bool | None:
+    return _above(facts.rate_rad_s, RUNAWAY_RAD_S) if facts.imu_ok else None
+
+
+def _imu_frozen(facts: Facts) -> bool | None:
+    return facts.imu_repeats >= 20
+
+
+def _imu_lost(facts: Facts) -> bool | None:
+    return not facts.imu_ok
+
+
+def _gyro_conflict(facts: Facts) -> bool | None:
+    return _above(facts.rate_disagreement_rad_s, GYRO_CONFLICT_RAD_S)
+
+
+def _under_voltage(facts: Facts) -> bool | None:
+    return _below(facts.bus_voltage_v, 22.0)
+
+
+def _over_current(facts: Facts) -> bool | None:
+    return _above(facts.bus_current_a, 5.0)
+
+
+def _battery_low(facts: Facts) -> bool | None:
+    return _at_most(facts.soc_battery, 0.10)
+
+
+def _supercap_low(facts: Facts) -> bool | None:
+    return _at_most(facts.soc_supercap, 0.10)
+
+
+def _battery_cold(facts: Facts) -> bool | None:
+    return _below(facts.battery_temperature_c, -20.0)
+
+
+def _node_hot(facts: Facts) -> bool | None:
+    return None if facts.hottest_share is None else facts.hottest_share >= 0.0
+
+
+def _node_critical(facts: Facts) -> bool | None:
+    return None if facts.hottest_share is None else facts.hottest_share >= 1.0
+
+
+def _power_silent(facts: Facts) -> bool | None:
+    return facts.soc_battery is None or facts.soc_supercap is None
+
+
+def _hash_mismatch(facts: Facts) -> bool | None:
+    return not facts.hash_matches
+
+
+def _self_test_failed(facts: Facts) -> bool | None:
+    return None if facts.self_test_passed is None else not facts.self_test_passed
+
+
+_W, _C = Severity.WARNING, Severity.CRITICAL
+_R = Response
+MONITORS: tuple[Monitor, ...] = (
+    Monitor("rate runaway", _runaway, "body rate above 25 deg/s", 100 * MS, SECOND,
+            Code.SAFE_ORIENTATION_LOST, _C, _R.SHUT_VALVES),
+    Monitor("gyro frozen", _imu_frozen, "20 bursts in a row with the same rates", 0, SECOND,
+            Code.SENSOR_DEGRADED, _C, _R.SAFE),
+    Monitor("inertial unit lost", _imu_lost, "no good burst", 100 * MS, SECOND, Code.SENSOR_MISSING, _C, _R.SAFE),
+    Monitor("gyro against star tracker", _gyro_conflict, "rates differ by more than 1 deg/s", 2 * SECOND, 2 * SECOND,
+            Code.SENSOR_CONFLICTING, _W, _R.SAFE),
+    Monitor("bus under-voltage", _under_voltage, "below 22 V", 50 * MS, SECOND, Code.BUS_UNSTABLE, _W, _R.BAR_PEAKS),
+    Monitor("bus over-current", _over_current, "above 5 A", 2 * SECOND, SECOND, Code.PDU_OVERLOAD, _W, _R.REPORT),
+    Monitor("battery low", _battery_low, "SoC_bat at or below 10 %", SECOND, SECOND, Code.SAFE_POWER_LOW, _C, _R.SAFE),
+    Monitor("supercap low", _supercap_low, "SoC_cap at or below 10 %", SECOND, SECOND, Code.SAFE_CAP_LOW, _C, _R.SAFE),
+    Monitor("battery cold", _battery_cold, "battery below -20 C", 10 * SECOND, 10 * SECOND,
+            Code.SAFE_POWER_LOW, _C, _R.SAFE),
+    Monitor("node hot", _node_hot, "a thermal node at or above its warning", 3 * SECOND, 3 * SECOND,
+            Code.THERMAL_NODE_HOT, _W, _R.REPORT),
+    Monitor("node critical", _node_critical, "a thermal node at or above its trip", 3 * SECOND, 3 * SECOND,
+            Code.SAFE_THERMAL_CRITICAL, _C, _R.SAFE),
+    Monitor("power telemetry", _power_silent, "no state of charge of battery or supercap", 2 * SECOND, SECOND,
+            Code.POWER_TELEM_MISSING, _W, _R.REPORT),
+    Monitor("hardware profile", _hash_mismatch, "hardware profile hash differs", 0, SECOND,
+            Code.HASH_MISMATCH, _C, _R.SAFE),
+    Monitor("self-test", _self_test_failed, "self-test failed", 0, SECOND, Code.SELF_TEST_FAILED, _C, _R.SAFE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A monitor tripped (``active``) or cleared."""
+
+    monitor: Monitor
+    active: bool
+
+
+class MonitorBank:
+    """Runs a table of monitors; owns their persistence."""
+
+    __slots__ = ("_bad_since", "_good_since", "_table", "active", "trips")
+
+    def __init__(self, table: tuple[Monitor, ...] = MONITORS) -> None:
+        self._table = table
+        self._bad_since: list[int | None] = [None] * len(table)
+        self._good_since: list[int | None] = [None] * len(table)
+        self.active = [False] * len(table)
+        self.trips = [0] * len(table)
+
+    def step(self, facts: Facts) -> tuple[Alarm, ...]:
+        """Judge every monitor once; returns the edges, usually none."""
+        edges: tuple[Alarm, ...] = ()
+        for index, monitor in enumerate(self._table):
+            bad = monitor.test(facts)
+            if bad is None:
+                continue
+            if bad == self.active[index]:
+                self._bad_since[index] = self._good_since[index] = None
+            elif self._persists(index, bad, monitor, facts.t_ns):
+                self.active[index] = bad
+                self.trips[index] += bad
+                edges += (Alarm(monitor, bad),)
+        return edges
+
+    def _persists(self, index: int, bad: bool, monitor: Monitor, now_ns: int) -> bool:
+        since = self._bad_since if bad else self._good_since
+        start = since[index]
+        if start is None:
+            start = since[index] = now_ns
+        return now_ns - start >= (monitor.persist_ns if bad else monitor.clear_ns)
+
+    def is_active(self, name: str) -> bool:
+        """Whether the monitor of that name has tripped. Raises KeyError for an unknown name."""
+        for index, monitor in enumerate(self._table):
+            if monitor.name == name:
+                return self.active[index]
+        raise KeyError(name)

@@ -1,0 +1,240 @@
+"""Missions and scenarios: one YAML file with a timeline of commands, faults of the rig, and what must come true.
+
+The flight software reads ``steps`` and gives the commands; the rig reads ``initial`` and ``faults``; the report and
+the tests read ``expect``. A scenario is a mission with faults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum, unique
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from comms.dictionary import CommandRefused, validate
+from fdir.modes import Motion
+from hal.profile import ConfigError, load_yaml
+
+__all__ = [
+    "ExpectConfig", "FaultConfig", "InitialConfig", "MissionConfig", "Sequencer", "StepConfig", "StepOutcome", "StepRecord",
+    "find_mission", "load_mission", "parse_epoch",
+]
+
+Vec3 = tuple[float, float, float]
+NS = 1_000_000_000
+
+
+class InitialConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where and how the craft starts on the rig. Rates in deg/s, body frame; attitude as roll, pitch, yaw in deg."""
+
+    rate_deg_s: Vec3 = (0.0, 0.0, 0.0)
+    attitude_deg: Vec3 = (0.0, 0.0, 0.0)
+    position_m: Vec3 = (0.0, 0.0, 0.0)
+    velocity_m_s: Vec3 = (0.0, 0.0, 0.0)
+    soc_battery: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.8
+    soc_supercap: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.7
+    temperatures_c: dict[str, Annotated[float, Meta(ge=-120.0, le=160.0)]] = field(default_factory=dict)
+
+
+class StepConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """One step: a command (or none), what to wait for, how long to stay, and when to give up."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    command: str | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    wait_for: str = "done"
+    """``done`` (the guidance law settled), ``nothing``, or the name of a motion mode."""
+    stay_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 0.0
+    timeout_s: Annotated[float, Meta(gt=0.0, le=86_400.0)] = 120.0
+
+
+class FaultConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """One fault of the rig: when, what, and its parameters (docs/guide/write-a-scenario.md)."""
+
+    kind: str
+    at_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] | None = None
+    after_step: str | None = None
+    delay_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 0.0
+    for_s: Annotated[float, Meta(gt=0.0, le=86_400.0)] | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+class ExpectConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing that must come true.
+
+    ``figure`` names a figure of the flight (docs/guide/write-a-scenario.md); ``below``, ``above`` or ``equals`` say
+    what is allowed; ``last_s`` restricts it to the end of the flight, ``step`` to one step.
+    """
+
+    figure: str
+    below: float | None = None
+    above: float | None = None
+    equals: float | str | bool | None = None
+    last_s: Annotated[float, Meta(gt=0.0)] | None = None
+    step: str | None = None
+    code: str | None = None
+
+
+class MissionConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """One mission or scenario file."""
+
+    schema_version: Literal[1]
+    mission: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]*$", max_length=48)]
+    description: str
+    body: str
+    board: str
+    epoch: str
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
+    duration_s: Annotated[float, Meta(gt=0.0, le=604_800.0)] = 600.0
+    initial: InitialConfig = InitialConfig()
+    steps: Annotated[tuple[StepConfig, ...], Meta(min_length=1)] = ()
+    faults: tuple[FaultConfig, ...] = ()
+    expect: tuple[ExpectConfig, ...] = ()
+
+
+def find_mission(name: str) -> Path:
+    """Path of a mission: a file path, or the bare name of a scenario that ships with the project."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        return path
+    shipped = Path(str(resources.files("hil") / "scenarios"))
+    candidate = shipped / f"{name}.yaml"
+    if not candidate.exists():
+        known = ", ".join(sorted(p.stem for p in shipped.glob("*.yaml")))
+        raise ConfigError(name, None, "", f"no such file, and no shipped mission of that name (shipped: {known})")
+    return candidate
+
+
+def parse_epoch(text: str) -> int:
+    """UTC text (RFC 3339 with Z) as ns since 1970. Raises ValueError."""
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone; end it with Z")
+    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6) * 1000
+
+
+def load_mission(name: str) -> MissionConfig:
+    """Load and check a mission by path or shipped name; every refusal names file, line and key."""
+    mission, lines = load_yaml(find_mission(name), MissionConfig)
+    try:
+        parse_epoch(mission.epoch)
+    except ValueError as error:
+        raise lines.error(["epoch"], f"not a UTC time like 2026-06-21T12:00:00Z: {error}") from None
+    names: list[str] = []
+    for index, step in enumerate(mission.steps):
+        path: list[str | int] = ["steps", index]
+        if step.name in names:
+            raise lines.error([*path, "name"], f"the step {step.name!r} is given twice")
+        names.append(step.name)
+        if step.wait_for not in ("done", "nothing") and step.wait_for not in tuple(Motion):
+            allowed = ", ".join(["done", "nothing", *Motion])
+            raise lines.error([*path, "wait_for"], f"is {step.wait_for!r}; allowed: {allowed}")
+        if step.command is not None:
+            try:
+                validate(step.command, step.arguments)
+            except CommandRefused as error:
+                raise lines.error([*path, "command"], str(error)) from None
+        elif step.arguments:
+            raise lines.error([*path, "arguments"], "given without a command")
+    for index, fault in enumerate(mission.faults):
+        path = ["faults", index]
+        if (fault.at_s is None) == (fault.after_step is None):
+            raise lines.error(path, "give either at_s or after_step")
+        if fault.after_step is not None and fault.after_step not in names:
+            raise lines.error([*path, "after_step"], f"no step {fault.after_step!r}; steps: {', '.join(names)}")
+    for index, expect in enumerate(mission.expect):
+        path = ["expect", index]
+        if expect.below is None and expect.above is None and expect.equals is None:
+            raise lines.error(path, "give at least one of below, above, equals")
+        if expect.step is not None and expect.step not in names:
+            raise lines.error([*path, "step"], f"no step {expect.step!r}; steps: {', '.join(names)}")
+    return mission
+
+
+@unique
+class StepOutcome(StrEnum):
+    """How a step ended."""
+
+    DONE = "done"
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One finished step."""
+
+    name: str
+    start_ns: int
+    end_ns: int
+    outcome: StepOutcome
+    detail: str
+
+
+class Sequencer:
+    """Flies the steps one after another: gives the command, waits, stays, goes on. Owned by the medium rate group."""
+
+    __slots__ = ("_given", "_index", "_reached_ns", "_start_ns", "_steps", "records")
+
+    def __init__(self, steps: Sequence[StepConfig]) -> None:
+        self._steps = tuple(steps)
+        self._index = 0
+        self._start_ns = 0
+        self._given = False
+        self._reached_ns: int | None = None
+        self.records: list[StepRecord] = []
+
+    @property
+    def current(self) -> StepConfig | None:
+        """The step being flown; ``None`` after the last."""
+        return self._steps[self._index] if self._index < len(self._steps) else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether every step has ended."""
+        return self._index >= len(self._steps)
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Number of the step being flown, from 0, and how many there are."""
+        return self._index, len(self._steps)
+
+    def to_give(self, now_ns: int) -> StepConfig | None:
+        """The step whose command is to be given now, at most once a step."""
+        step = self.current
+        if step is None or self._given:
+            return None
+        self._given = True
+        self._start_ns = now_ns
+        self._reached_ns = None
+        return step
+
+    def refused(self, now_ns: int, why: str) -> StepRecord:
+        """The current step's command was refused; the step ends."""
+        return self._end(now_ns, StepOutcome.REFUSED, why)
+
+    def watch(self, now_ns: int, done: bool, motion: Motion) -> StepRecord | None:
+        """Follow the current step; returns its record when it ends."""
+        step = self.current
+        if step is None or not self._given:
+            return None
+        if self._reached_ns is None and (step.wait_for == "nothing" or (step.wait_for == "done" and done)
+                                         or step.wait_for == motion):
+            self._reached_ns = now_ns
+        if self._reached_ns is not None and now_ns - self._reached_ns >= step.stay_s * NS:
+            return self._end(now_ns, StepOutcome.DONE, "")
+        if self._reached_ns is None and now_ns - self._start_ns >= step.timeout_s * NS:
+            return self._end(now_ns, StepOutcome.TIMEOUT, f"not {step.wait_for} after {step.timeout_s:g} s")
+        return None
+
+    def _end(self, now_ns: int, outcome: StepOutcome, detail: str) -> StepRecord:
+        record = StepRecord(self._steps[self._index].name, self._start_ns, now_ns, outcome, detail)
+        self.records.append(record)
+        self._index += 1
+        self._given = False
+        return record

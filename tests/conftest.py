@@ -1,0 +1,40 @@
+"""Shared fixtures: a nominal set of facts, the shared data folder, and YAML scenarios as tests."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fdir.facts import Facts
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+NOMINAL = Facts(
+    t_ns=0, hash_matches=True, self_test_passed=True, soc_battery=0.8, soc_supercap=0.7, boost_soc=0.6, hold_soc=0.3,
+    bus_voltage_v=26.8, bus_current_a=2.2, battery_temperature_c=18.0, hottest_share=-2.0, imu_ok=True, imu_repeats=0,
+    rate_rad_s=0.001, rate_disagreement_rad_s=0.0, attitude_known=True, speed_m_s=0.0, propellant_kg=10.0,
+    propulsion_ready=True, settled=True, segment_done=True, target_range_m=None, bridge_allowed=False, detached=True,
+    joint_locked_unrated=False, late_ticks=0,
+)
+
+
+@pytest.fixture
+def facts() -> Callable[..., Facts]:
+    """Nominal facts with some of them changed."""
+
+    def make(**changes: object) -> Facts:
+        return dataclasses.replace(NOMINAL, **changes)
+
+    return make
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Folder of the shared reference data; skips where a plain clone has none."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("reference data not found at ../shared/data; a plain clone has none")
+    return SHARED_DATA

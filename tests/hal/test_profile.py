@@ -1,0 +1,192 @@
+"""Bodies and boards: the shipped ones load and fly; every bad one is refused with file, line, key and what is allowed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import yaml
+from scipy.optimize import linprog
+
+from hal.profile import ConfigError, hardware_profile_hash, load_board, load_body, load_profile
+from hal.profile.controllability import worst_balanced_share, wrench_matrix
+
+CONFIGS = Path(__file__).resolve().parents[2] / "board_configs"
+BODY = (CONFIGS / "bodies" / "qiki-t.yaml").read_text()
+BOARD = (CONFIGS / "boards" / "qiki-rpi.yaml").read_text()
+
+
+def refuse_body(tmp_path: Path, text: str) -> ConfigError:
+    path = tmp_path / "body.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_body(str(path))
+    assert caught.value.file == str(path)
+    return caught.value
+
+
+def refuse_board(tmp_path: Path, text: str) -> ConfigError:
+    path = tmp_path / "board.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_profile("qiki-t", str(path))
+    assert caught.value.file == str(path)
+    return caught.value
+
+
+def line_of(text: str, needle: str) -> int:
+    return next(n for n, line in enumerate(text.splitlines(), 1) if needle in line)
+
+
+@pytest.mark.parametrize("body", ["qiki-t", "qiki-g", "bench-12kg"])
+def test_shipped_bodies_fit_the_shipped_board(body) -> None:
+    profile = load_profile(body, "qiki-rpi")
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", profile.digest)
+
+
+@pytest.mark.parametrize(
+    ("body", "authority"),
+    [
+        ("qiki-t", (735, 1086, 622, 294, 543, 1499)),
+        ("qiki-g", (733, 1171, 832, 529, 409, 498)),
+    ],
+)
+def test_authority_about_the_true_centre_of_mass_is_that_of_the_reference(body, authority) -> None:
+    matrix = wrench_matrix(load_body(body))
+    for axis in range(6):
+        rest = [row for row in range(6) if row != axis]
+        for sign in (1.0, -1.0):
+            best = linprog(-sign * matrix[axis], A_eq=matrix[rest], b_eq=np.zeros(5), bounds=(0, 1))
+            assert -best.fun == pytest.approx(authority[axis], abs=0.6)
+
+
+def test_digest_is_of_the_meaning_not_of_the_text(tmp_path) -> None:
+    copy = tmp_path / "qiki-t.yaml"
+    copy.write_text("# another comment\n" + yaml.safe_dump(yaml.safe_load(BODY)))
+    board = load_board("qiki-rpi")
+    assert hardware_profile_hash(load_body(str(copy)), board) == hardware_profile_hash(load_body("qiki-t"), board)
+    heavier = msgspec.structs.replace(load_body("qiki-t"), description="other")
+    assert hardware_profile_hash(heavier, board) != hardware_profile_hash(load_body("qiki-t"), board)
+
+
+def test_missing_file_and_unknown_name_say_what_is_there(tmp_path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        load_body(str(tmp_path / "nothing.yaml"))
+    with pytest.raises(ConfigError, match=r"shipped: bench-12kg, qiki-g, qiki-t"):
+        load_body("qiki-x")
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "just text", "a: [1, 2", "\x00", "a: !!python/object:os.system {}"])
+def test_what_is_no_body_at_all_is_refused(text, tmp_path) -> None:
+    refuse_body(tmp_path, text)
+
+
+def test_unknown_key_is_named_with_its_line_and_the_allowed_ones(tmp_path) -> None:
+    text = BODY.replace("  specific_impulse_s: 60.0", "  specific_impulse_s: 60.0\n  specfic_impulse_s: 61.0")
+    error = refuse_body(tmp_path, text)
+    assert error.line == line_of(text, "specfic_impulse_s")
+    assert error.key == "propulsion.specfic_impulse_s"
+    assert "specific_impulse_s" in error.why
+    assert "valve_power_w" in error.why
+
+
+def test_duplicate_key_is_refused(tmp_path) -> None:
+    error = refuse_body(tmp_path, BODY.replace("  window_ms: 250", "  window_ms: 250\n  window_ms: 100"))
+    assert "given twice" in error.why
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "word"),
+    [
+        ("dry_kg: 420.0", "dry_kg: -3.0", "mass.dry_kg", "> 0.0"),
+        ("dry_kg: 420.0", "dry_kg: heavy", "mass.dry_kg", "float"),
+        ("dry_kg: 420.0", "dry_kg: .nan", "mass.dry_kg", ""),
+        ("window_ms: 250", "window_ms: 2500", "propulsion.window_ms", "<= 250"),
+        ("min_off_ms: 30\n  max_burn_ms: 3000", "min_off_ms: 30\n  max_burn_ms: 30", "propulsion.max_burn_ms", ">= 100"),
+        ("hull_heat_share: 0.35", "hull_heat_share: 35", "propulsion.hull_heat_share", "<= 1.0"),
+        ("[350.0, 0.0, 0.0]", "[350.0, 5.0, 0.0]", "mass.inertia_kg_m2", "symmetric"),
+        ("[350.0, 0.0, 0.0]", "[900.0, 0.0, 0.0]", "mass.inertia_kg_m2", "not physical"),
+        ("[350.0, 0.0, 0.0]", "[-350.0, 0.0, 0.0]", "mass.inertia_kg_m2", "not physical"),
+        ("environment: free_space", "environment: swimming_pool", "environment", "swimming_pool"),
+        ("full_v: 28.0", "full_v: 21.0", "power.bus.full_v", "above"),
+        ("boost_soc: 0.60", "boost_soc: 0.20", "power.supercap.boost_soc", "above"),
+        ("between: [core, pdu]", "between: [core, engine]", "thermal.couplings[0].between", "no node engine"),
+        ("trip_c: 90", "trip_c: 70", "thermal.nodes[0]", "above trip_c"),
+        ("name: pdu,", "name: core,", "thermal.nodes[1]", "already taken"),
+        ("normal: [-1, 0, 0]", "normal: [-2, 0, 0]", "power.array.normal", "unit"),
+        ("id: 3,", "id: 4,", "propulsion.nozzles[3].id", "3 is allowed"),
+        ("cluster: rcs_c01", "cluster: wing", "thermal.nodes", "wing"),
+    ],
+)
+def test_bad_value_is_refused_with_its_key(old, new, key, word, tmp_path) -> None:
+    assert old in BODY
+    error = refuse_body(tmp_path, BODY.replace(old, new, 1))
+    assert error.key == key
+    assert word in error.why
+    assert error.line is not None
+
+
+def test_pulse_and_pause_must_fit_into_the_window(tmp_path) -> None:
+    text = BODY.replace("min_on_ms: 30", "min_on_ms: 130").replace("min_off_ms: 30", "min_off_ms: 130")
+    assert "exceed" in refuse_body(tmp_path, text).why
+
+
+def test_direction_that_is_no_unit_vector_is_refused(tmp_path) -> None:
+    error = refuse_body(tmp_path, BODY.replace("direction: [-0.7071, 0.7071, 0]", "direction: [-0.9, 0.7071, 0]", 1))
+    assert error.key == "propulsion.nozzles[0].direction"
+    assert "unit vector within 1 %" in error.why
+
+
+def test_geometry_that_cannot_do_six_degrees_of_freedom_is_refused(tmp_path) -> None:
+    data = yaml.safe_load(BODY)
+    for nozzle in data["propulsion"]["nozzles"]:
+        nozzle["position_m"] = [0.0, 0.0, 0.1]  # all through the centre of mass: no torque at all
+    assert "six degrees of freedom" in refuse_body(tmp_path, yaml.safe_dump(data)).why
+    data = yaml.safe_load(BODY)
+    for nozzle in data["propulsion"]["nozzles"]:
+        nozzle["direction"] = [abs(x) for x in nozzle["direction"]]  # rank may be full, but nothing pushes back
+    assert "six degrees of freedom" in refuse_body(tmp_path, yaml.safe_dump(data)).why
+
+
+def test_share_of_a_spanning_set_is_near_one_and_of_a_flat_one_zero() -> None:
+    body = load_body("qiki-t")
+    assert worst_balanced_share(body) > 0.999
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "word"),
+    [
+        ("address: 0x45, rate_hz: 5", "address: 0x44, rate_hz: 5", "address", "share one address"),
+        ("bus: i2c_a, address: 0x41", "bus: i2c_a, address: 0x40", "address", "share one address"),
+        ("bus: i2c_b\n    address: 0x20", "bus: i2c_b\n    address: 0x44", "address", "share one address"),
+        ("bus: i2c_b\n    address: 0x20", "bus: i2c_b\n    address: 0x07", "address", "reserved"),
+        ("bus: i2c_b\n    address: 0x20", "bus: i2c_z\n    address: 0x20", "bus", "no bus i2c_z"),
+        ("bus: i2c_b\n    address: 0x20", "bus: i2c_b", "address", "missing"),
+        ("mux: mux, channel: 0, address: 0x44", "mux: nix, channel: 0, address: 0x44", "mux", "no device nix"),
+        ("mux: mux, channel: 0, address: 0x44", "mux: mux, address: 0x44", "mux", "go together"),
+        ("medium_hz: 20", "medium_hz: 30", "rates.medium_hz", "evenly"),
+        ("fast_hz: 200", "fast_hz: 20", "rates.fast_hz", ">= 50"),
+        ("nozzles: [0, 1,", "nozzles: [2, 1,", "nozzles", "already driven"),
+        ("nozzles: [0, 1,", "nozzles: [16, 1,", "nozzles", "no nozzle"),
+        ("nozzles: [0, 1, 6,", "nozzles: [0, 6,", "devices", "no valve node drives nozzle 1"),
+        ("orientation: [0.7071067811865476,", "orientation: [1.7071067811865476,", "orientation", "unit quaternion"),
+        ("mount: {normal: [1, 0, 0]}", "mount: {}", "normal", "missing"),
+        ("nodes: [core,", "nodes: [kitchen,", "nodes", "no thermal node kitchen"),
+        ("name: mag\n", "name: imu\n", "devices", "already taken"),
+        ("rate_hz: 10\n", "rate_hz: 400\n", "rate_hz", "fast rate"),
+    ],
+)
+def test_bad_board_is_refused_with_its_key(old, new, key, word, tmp_path) -> None:
+    assert old in BOARD
+    error = refuse_board(tmp_path, BOARD.replace(old, new, 1))
+    assert key in error.key
+    assert word in error.why
+    assert error.line is not None
+
+
+def test_error_reads_as_file_line_key_reason(tmp_path) -> None:
+    error = refuse_body(tmp_path, BODY.replace("dry_kg: 420.0", "dry_kg: -3.0"))
+    assert re.match(r".*body\.yaml:\d+: mass\.dry_kg: Expected `float` > 0\.0", str(error))

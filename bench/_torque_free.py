@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -90,10 +91,8 @@ class Triaxial:
             top = i1 * w[0] ** 2 + i2 * w[1] ** 2
             return float(self.momentum * top / ((i1 * w[0]) ** 2 + (i2 * w[1]) ** 2))
 
-        phi = 0.0
-        edges = np.linspace(0.0, t, max(2, int(t) + 1))
-        for left, right in zip(edges[:-1], edges[1:], strict=True):
-            phi += quad(precession_rate, left, right, epsabs=1e-14, epsrel=1e-14)[0]
+        marks = np.linspace(0.0, t, max(2, int(t) + 1))
+        phi = sum(quad(precession_rate, a, b, epsabs=1e-13, epsrel=1e-13)[0] for a, b in pairwise(marks))
         w = self.rate(t)
         theta = np.arccos(i3 * w[2] / self.momentum)
         psi = np.arctan2(i1 * w[0], i2 * w[1])

@@ -30,7 +30,7 @@ __all__ = ["Check", "Machine", "Status", "inspect", "kernel_clock_synchronised",
 class Status(StrEnum):
     """Verdict of one check."""
 
-    PASS = "PASS"  # noqa: S105
+    PASS = "PASS"
     WARN = "WARN"
     """Flies, with less margin."""
     FAIL = "FAIL"
@@ -73,14 +73,14 @@ def gpio_chip_label(path: Path) -> str:
 class _Timex(ctypes.Structure):
     """Head of ``struct timex`` (adjtimex(2)); the padding covers the rest on every architecture."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("modes", ctypes.c_uint), ("offset", ctypes.c_long), ("freq", ctypes.c_long), ("maxerror", ctypes.c_long),
         ("esterror", ctypes.c_long), ("status", ctypes.c_int), ("rest", ctypes.c_byte * 256),
     ]
 
 
 def kernel_clock_synchronised() -> bool | None:
-    """Whether the kernel holds its calendar clock to be disciplined (STA_UNSYNC clear); ``None`` when it will not say."""
+    """Whether the kernel calls its calendar clock disciplined (STA_UNSYNC clear); ``None`` when it will not say."""
     try:
         adjtimex = ctypes.CDLL(None).adjtimex
     except (AttributeError, OSError, TypeError):
@@ -124,8 +124,10 @@ CAP_SYS_NICE = 23
 _LIBRARIES = {"i2c": "smbus2", "spi": "spidev", "can": "can", "serial": "serial", "gpio": "gpiod"}
 _ARPHRD_CAN = 280
 _IFF_UP = 1
-_STEADY_CLOCKS = ("tsc", "arch_sys_counter", "kvm-clock", "riscv_clocksource")
+_STEADY_CLOCKS = ("tsc", "arch_sys_counter", "kvm-clock", "riscv_clocksource", "hyperv_clocksource_tsc_page")
+_CPU_ZONES = ("cpu", "soc", "x86_pkg_temp", "coretemp")
 _GIB = 1 << 30
+_NO_ACCESS = "install the udev rules and add the user to the group they name"
 _NO_RT_UNIT = "start it from the systemd unit of this project, or give the user 'rtprio 99' in /etc/security/limits.d"
 
 
@@ -199,9 +201,8 @@ def check_memory_lock(machine: Machine) -> Check:
         return Check(name, Status.MISSING, "neither capabilities nor limits are visible")
     if limit >= _GIB:
         return Check(name, Status.PASS, f"RLIMIT_MEMLOCK {_limit_text(limit)} bytes")
-    return Check(
-        name, Status.WARN, f"RLIMIT_MEMLOCK {limit:.0f} bytes", "set LimitMEMLOCK=infinity in the unit, or 'memlock unlimited'"
-    )
+    step = "set LimitMEMLOCK=infinity in the unit, or 'memlock unlimited' in limits.d"
+    return Check(name, Status.WARN, f"RLIMIT_MEMLOCK {limit:.0f} bytes", step)
 
 
 def check_throttling(machine: Machine) -> Check:
@@ -229,7 +230,8 @@ def check_cpu(machine: Machine, cpu: int | None) -> Check:
     found = f"{len(online)} online"
     if cpu is None or cpu in online:
         return Check("processor", Status.PASS, found if cpu is None else f"{found}, number {cpu} among them")
-    return Check("processor", Status.WARN, f"{found}, no number {cpu}", f"set realtime.cpu to one of 0..{max(online, default=0)}")
+    step = f"set realtime.cpu to one of 0..{max(online, default=0)}"
+    return Check("processor", Status.WARN, f"{found}, no number {cpu}", step)
 
 
 def check_isolation(machine: Machine, cpu: int | None) -> Check:
@@ -241,17 +243,19 @@ def check_isolation(machine: Machine, cpu: int | None) -> Check:
     if (cpu is not None and cpu in isolated) or (cpu is None and isolated):
         return Check("isolated processors", Status.PASS, found)
     wanted = "the highest core" if cpu is None else str(cpu)
-    return Check("isolated processors", Status.WARN, found, f"add isolcpus= and nohz_full= for {wanted} to the kernel command line")
+    step = f"add isolcpus= and nohz_full= for {wanted} to the kernel command line"
+    return Check("isolated processors", Status.WARN, found, step)
 
 
 def check_preemption(machine: Machine) -> Check:
     """Preemption model of the kernel."""
     if machine.text("sys/kernel/realtime") == "1" or "PREEMPT_RT" in machine.kernel_version:
         return Check("preemption", Status.PASS, "PREEMPT_RT")
-    model = next((m for m in ("PREEMPT_DYNAMIC", "PREEMPT_VOLUNTARY", "PREEMPT") if m in machine.kernel_version), None)
+    step = "a PREEMPT_RT kernel bounds wake-ups; without one boot with preempt=full"
+    model = next((word for word in machine.kernel_version.split() if word.startswith("PREEMPT")), None)
     if model is None:
-        return Check("preemption", Status.MISSING, machine.kernel_version or "not visible", "a PREEMPT_RT kernel is best")
-    return Check("preemption", Status.WARN, model, "a PREEMPT_RT kernel bounds wake-ups; boot with preempt=full without one")
+        return Check("preemption", Status.MISSING, machine.kernel_version or "not visible", step)
+    return Check("preemption", Status.WARN, model, step)
 
 
 def check_governor(machine: Machine, cpu: int | None) -> Check:
@@ -271,7 +275,8 @@ def check_clock_source(machine: Machine) -> Check:
         return Check("clock source", Status.MISSING, "not visible")
     if source in _STEADY_CLOCKS:
         return Check("clock source", Status.PASS, source)
-    return Check("clock source", Status.WARN, source, "a slow counter makes each reading cost microseconds; look why in dmesg")
+    step = "a slow counter makes each reading cost microseconds; dmesg says why it was chosen"
+    return Check("clock source", Status.WARN, source, step)
 
 
 def check_timer_resolution(machine: Machine) -> Check:
@@ -279,7 +284,8 @@ def check_timer_resolution(machine: Machine) -> Check:
     resolution = machine.resolution_ns()
     if resolution <= 1000:
         return Check("timer resolution", Status.PASS, f"{resolution} ns")
-    return Check("timer resolution", Status.FAIL, f"{resolution} ns", "the kernel needs high resolution timers (CONFIG_HIGH_RES_TIMERS)")
+    step = "the kernel needs high resolution timers (CONFIG_HIGH_RES_TIMERS)"
+    return Check("timer resolution", Status.FAIL, f"{resolution} ns", step)
 
 
 def wakeup_jitter(clock: Clock, count: int = 200, period_ns: int = 1_000_000) -> Histogram:
@@ -312,7 +318,8 @@ def check_time_sync(machine: Machine) -> Check:
         return Check("time sync", Status.MISSING, "not visible")
     if state:
         return Check("time sync", Status.PASS, "kernel clock disciplined")
-    return Check("time sync", Status.WARN, "kernel clock not disciplined", "enable systemd-timesyncd or chrony; UTC stamps may be off")
+    step = "enable systemd-timesyncd or chrony; until then UTC stamps may be off"
+    return Check("time sync", Status.WARN, "kernel clock not disciplined", step)
 
 
 def check_disk(machine: Machine, folder: Path) -> Check:
@@ -329,10 +336,12 @@ def check_disk(machine: Machine, folder: Path) -> Check:
 
 
 def check_temperature(machine: Machine) -> Check:
-    """Hottest processor zone, deg C. Limits: CANON 6 (warn 75, throttle 80, SAFE request 85)."""
-    zones = sorted((machine.root / "sys/class/thermal").glob("thermal_zone*"))
+    """Hottest zone that belongs to the processor, deg C. Limits: CANON 6 (warn 75, throttle 80, SAFE request 85)."""
     hottest: float | None = None
-    for zone in zones:
+    for zone in sorted((machine.root / "sys/class/thermal").glob("thermal_zone*")):
+        kind = machine.text(f"sys/class/thermal/{zone.name}/type") or ""
+        if not any(word in kind for word in _CPU_ZONES):
+            continue
         text = machine.text(f"sys/class/thermal/{zone.name}/temp")
         try:
             value = int(text) / 1000.0 if text is not None else None
@@ -341,11 +350,12 @@ def check_temperature(machine: Machine) -> Check:
         if value is not None and (hottest is None or value > hottest):
             hottest = value
     if hottest is None:
-        return Check("cpu temperature", Status.MISSING, "no thermal zone answers")
+        return Check("cpu temperature", Status.MISSING, "no processor thermal zone answers")
     found = f"{hottest:.1f} deg C"
     if hottest < 75.0:
         return Check("cpu temperature", Status.PASS, found)
-    return Check("cpu temperature", Status.FAIL if hottest >= 85.0 else Status.WARN, found, "the clock slows from 80 deg C: cool the board")
+    status = Status.FAIL if hottest >= 85.0 else Status.WARN
+    return Check("cpu temperature", status, found, "the clock slows from 80 deg C: cool the board")
 
 
 def check_board(board: BoardConfig, machine: Machine) -> list[Check]:
@@ -397,7 +407,7 @@ def _check_node(title: str, device: str, kind: str, machine: Machine) -> Check:
     if stat.S_ISDIR(mode):
         return Check(title, Status.FAIL, f"{device} is a folder", "correct the board file")
     if not os.access(path, os.R_OK | os.W_OK):
-        return Check(title, Status.FAIL, f"{device}: no permission", "install the udev rules and add the user to the group they name")
+        return Check(title, Status.FAIL, f"{device}: no permission", _NO_ACCESS)
     return Check(title, Status.PASS, device)
 
 
@@ -406,7 +416,8 @@ def _check_can(title: str, bus: BusConfig, machine: Machine) -> Check:
     kind, flags = machine.text(f"{base}/type"), machine.text(f"{base}/flags")
     bring_up = f"ip link set {bus.device} up type can bitrate {bus.speed_hz or 500_000} restart-ms 100"
     if kind is None:
-        return Check(title, Status.MISSING, f"no interface {bus.device}", "enable the controller's overlay (mcp251xfd), or: modprobe vcan")
+        step = "enable the controller's overlay (mcp251xfd), or for the bench: modprobe vcan"
+        return Check(title, Status.MISSING, f"no interface {bus.device}", step)
     if kind != str(_ARPHRD_CAN):
         return Check(title, Status.FAIL, f"{bus.device} is no CAN interface (type {kind})", "correct the board file")
     try:
@@ -435,9 +446,10 @@ def _check_gpio(title: str, bus: BusConfig, machine: Machine) -> Check:
         if bus.device in (label, chip.name, f"/dev/{chip.name}"):
             return Check(title, Status.PASS, f"{chip.name} ({label})")
     if refused:
-        return Check(title, Status.FAIL, f"{refused} GPIO chips: no permission", "install the udev rules and add the user to their group")
+        return Check(title, Status.FAIL, f"{refused} GPIO chips: no permission", _NO_ACCESS)
     found = f"no GPIO chip {bus.device}; chips: {', '.join(labels) or 'none'}"
-    return Check(title, Status.MISSING, found, "give the label that gpiodetect prints, or use the board this file describes")
+    step = "give the label that gpiodetect prints, or use the computer that this file describes"
+    return Check(title, Status.MISSING, found, step)
 
 
 def _has_capability(machine: Machine, bit: int) -> bool:

@@ -39,6 +39,8 @@ class InitialConfig(Struct, frozen=True, forbid_unknown_fields=True):
     soc_battery: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.8
     soc_supercap: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.7
     temperatures_c: dict[str, Annotated[float, Meta(ge=-120.0, le=160.0)]] = field(default_factory=dict)
+    loads_off: tuple[str, ...] = ()
+    """Electrical loads of the body that are switched off."""
 
 
 class StepConfig(Struct, frozen=True, forbid_unknown_fields=True):

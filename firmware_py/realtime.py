@@ -27,7 +27,10 @@ EVENT_DEGRADED = "REALTIME_DEGRADED"
 """Detail: measure (fifo, cpu, memory, timer_slack), name of the errno that refused it."""
 
 TIMER_SLACK_NS = 1
-"""Least slack the kernel takes; 0 would mean the default of 50 us (prctl(2), PR_SET_TIMERSLACK)."""
+"""Least slack the kernel takes; 0 would mean the default of 50 us (prctl(2), PR_SET_TIMERSLACK).
+
+It helps where FIFO scheduling is refused; a FIFO thread has no slack anyhow.
+"""
 
 _PR_SET_TIMERSLACK = 29
 _PR_GET_TIMERSLACK = 30
@@ -228,6 +231,7 @@ def leave(status: RealtimeStatus, kernel: Kernel | None = None) -> None:
         OSError: the kernel refused to go back, after every measure was tried.
     """
     kernel = LinuxKernel() if kernel is None else kernel
+    # FIFO first: going back to ordinary scheduling makes newer kernels reset the slack.
     undo: list[Callable[[], None]] = []
     if (scheduler := status.previous_scheduler) is not None:
         undo.append(lambda: kernel.set_scheduler(*scheduler))

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from math import comb
+from math import comb, sin
 
 import numpy as np
 import numpy.typing as npt
@@ -74,8 +74,8 @@ class Allocator:
         # Radius of gyration turns torque into force of like effect: only for conditioning and the best-effort fit.
         length = float(np.sqrt(np.trace(inertia) / (3.0 * mass)))
         self._row_scale = np.array([1.0, 1.0, 1.0, 1.0 / length, 1.0 / length, 1.0 / length]) / self.thrust.max()
-        golden = 0.6180339887498949
-        spread = np.array([(golden * (n + 1)) % 1.0 for n in range(self.count)])
+        # Without linear structure: equal steps would cancel in sums over symmetric nozzles.
+        spread = np.array([(43758.5453 * abs(sin(12.9898 * (n + 1)))) % 1.0 for n in range(self.count)])
         self._cost = self.thrust / self.thrust.max() * (1.0 + COST_SPREAD * spread)
         self._enumerate_bases()
         self._enumerate_facets()
@@ -117,6 +117,19 @@ class Allocator:
         if top <= 1.0:
             return duty, 1.0
         return self._saturated(table, b, duty)
+
+    def peak(self, wrench: Array | tuple[float, ...], failed: int | None = None) -> float:
+        """Greatest duty of the cheapest solution if duties could exceed 1; above 1 the wrench costs more than need be.
+
+        Infinite for a direction that the nozzles left cannot make.
+        """
+        table = self._table if failed is None else self._make_table(failed)
+        b = np.asarray(wrench, dtype=np.float64)
+        if not len(table.vertices):
+            return np.inf
+        x = table.inverses[int((table.vertices @ b).argmax())] @ b
+        top = float(x.max())
+        return np.inf if float(x.min()) < -1e-6 * top else top
 
     def largest_scale(self, wrench: Array | tuple[float, ...]) -> float:
         """How often ``wrench`` fits into what the nozzles can make together (1 = just attainable).
@@ -224,11 +237,40 @@ class Allocator:
         np.clip(edge, 0.0, 1.0, out=edge)
         if scale <= 1.0:
             return edge, scale
+        filled = self._fill(table, b, cheapest)
+        if filled is not None:
+            return filled, 1.0
         # Both make b, so any blend does: the least share of the costlier one that brings every duty to 1 or below.
         even = edge / scale
         over = cheapest > 1.0
         share = float(((cheapest[over] - 1.0) / (cheapest[over] - even[over])).max())
         return np.minimum(cheapest + share * (even - cheapest), 1.0), 1.0
+
+    def _fill(self, table: _Table, b: Array, cheapest: Array) -> Array | None:
+        """Nozzles above full thrust set to full, the rest of ``b`` made by the others; None if that leads nowhere."""
+        duty = cheapest
+        full = np.zeros(self.count, dtype=bool)
+        failed = self._mask(~table.alive)
+        for _ in range(4):
+            full |= duty > 1.0 + 1e-9
+            barred = failed | self._mask(full)
+            usable = (((self._basis_mask & barred) == 0) & ((self._violated & ~np.int64(barred)) == 0)).nonzero()[0]
+            if not len(usable):
+                return None
+            rest = b - self.wrenches @ full
+            best = usable[(self._vertices[usable] @ rest).argmax()]
+            x = self._inverses[best] @ rest
+            if float(x.min()) < -1e-6 * float(np.abs(x).max()):
+                return None
+            duty = full.astype(np.float64)
+            duty[self._columns[best]] = np.maximum(x, 0.0)
+            if float(x.max()) <= 1.0 + 1e-9:
+                return np.minimum(duty, 1.0)
+        return None
+
+    @staticmethod
+    def _mask(nozzles: npt.NDArray[np.bool_]) -> int:
+        return sum(1 << int(n) for n in nozzles.nonzero()[0])
 
     def _fit(self, table: _Table, b: Array, torque_weight: float = 1.0) -> Array:
         weight = self._row_scale.copy()

@@ -220,7 +220,8 @@ class _ValveBank:
         """End the pulse that runs as early as the shortest pulse lets it."""
         shortest = self._on_since[n] + self.min_on_ns
         end = self._command_end[n]
-        self._short[n] = self._to_end[n] and t_ns >= end - _SEAM_NS and t_ns < shortest
+        if self._to_end[n] and t_ns >= end - _SEAM_NS and t_ns < shortest:
+            self._short[n] = True
         self._to_end[n] = False
         self._command_end[n] = min(end, t_ns)
         self._close_at[n] = max(t_ns, shortest)
@@ -736,7 +737,6 @@ class Cia401ValveNode:
     def _shut(self, t_ns: int) -> None:
         self._drop_halves()
         self._bank.cancel(t_ns)
-        self._objects[0x6200][1].value = 0
 
     def _whole(self, data: bytes, size: int, t_ns: int) -> bool:
         """Whether a PDO may be taken; one that is too short is an error (7.2.2.5), spare bytes are not."""

@@ -15,13 +15,13 @@ from math import cos, exp, pi, radians, sqrt
 import numpy as np
 
 from hal.frames import Quaternion, Vec3, dot, multiply, norm, normalise, quaternion_from_rotation_vector, rotate, unit
+from hil.plant.propulsion import STANDARD_GRAVITY
 
 __all__ = [
     "ADIS16470", "ImuErrors", "InertialUnit", "Magnetometer", "PowerMonitor", "StarTracker", "StarTrackerSolution",
     "SunSensor", "TemperatureSensor", "normals",
 ]
 
-STANDARD_GRAVITY = 9.80665
 BLOCK = 4096
 
 
@@ -64,8 +64,8 @@ ADIS16470 = ImuErrors(
     correlation_s=300.0,
 )
 """ADIS16470 data sheet, rev. C, features: 8 deg/h and 13 ug in-run stability, 0.008 deg/s/rtHz (which is 0.34 deg/rth:
-density / sqrt 2 x 60). 100 ug/rtHz: CANON asks for at most 200. P: turn-on bias 0.2 deg/s and 1.4 mg, scale 0.1 %,
-axes 0.05 deg apart, correlation 300 s (about where the Allan deviation of such gyros is flat)."""
+density / sqrt 2 x 60). P: accelerometer noise 100 ug/rtHz (the craft needs 200 or better), turn-on bias 0.2 deg/s and
+1.4 mg, scale 0.1 %, axes 0.05 deg apart, correlation 300 s (about where the Allan deviation of such gyros is flat)."""
 
 
 class _Triad:

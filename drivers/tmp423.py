@@ -1,0 +1,135 @@
+"""TI TMP423, local and three remote diode temperatures: every channel is a number or ``None``, in one known range.
+
+Register map and formats: TI SBOS398C, tables 2 to 6. The chip runs in the extended range (-64 .. 191 deg C, offset 64,
+1/16 deg C): there an answer of all zeros is -64 deg C, which no local sensor reaches, so a dead bus or a register not
+yet converted can't pass for 0 deg C. Low byte: bit 0 OPEN (remote only), bit 1 /PVLD, bits 3..2 zero.
+
+``initialise`` resets the chip, so no result of the other range survives; until each channel has converted, ``acquire``
+returns ``None``. A sample is four two-byte reads (each from one conversion) and a look at the configuration, because
+after a brown-out the chip answers in the other range. A shorted diode reads -64 deg C; both faults are ``None``.
+
+Held against: TI's format table; values of Linux's tmp421 driver; QEMU's tmp423 speaks the same registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from drivers.bus.protocol import I2cBus
+from drivers.device import NOWHERE, Place, RegisterDevice, whole
+from drivers.errors import Cause
+from drivers.samples import TemperatureSample
+
+__all__ = ["CHANNELS", "Device", "Settings", "channel_c"]
+
+CHANNELS = 4
+LOCAL = 0
+CONFIGURATION_1 = 0x09
+CONFIGURATION_2 = 0x0A
+CONVERSION_RATE = 0x0B
+SOFTWARE_RESET = 0xFC
+MANUFACTURER_ID = 0xFE
+DEVICE_ID = 0xFF
+
+TEXAS_INSTRUMENTS = b"\x55"
+TMP423 = b"\x23"
+EXTENDED_RANGE = b"\x04"
+"""RANGE, and SD = 0: converts continuously."""
+ALL_CHANNELS = b"\x7c"
+"""REN3, REN2, REN, LEN, and RC (resistance correction)."""
+TWO_PER_SECOND = b"\x05"
+
+EXTENDED_OFFSET_C = 64.0
+LSB_C = 1.0 / 256.0
+OPEN = 0x01
+POWER_INVALID = 0x02
+RESERVED = 0x0C
+LOCAL_LIMITS_C = (-55.0, 150.0)
+REMOTE_HIGHEST_C = 155.0
+WAIT_POLLS = 3
+"""Samples to wait for all four channels to convert for the first time (about half a second in all)."""
+_NOT_CONVERTED = bytes(2)
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """``nodes``: at which thermal node each channel stands, local first."""
+
+    nodes: Annotated[tuple[str, ...], Meta(max_length=CHANNELS)] = ()
+
+
+def channel_c(data: bytes, channel: int, extended: bool = True, place: Place = NOWHERE) -> float | None:
+    """Temperature of one channel in deg C from its high and low byte; ``None`` for an open or shorted diode.
+
+    Args:
+        data: two bytes.
+        channel: 0 local, 1..3 remote.
+        extended: whether RANGE was set when the chip converted.
+        place: for errors.
+
+    Raises:
+        DeviceError: IMPLAUSIBLE for reserved bits, an invalid supply, a temperature the sensor can't have.
+    """
+    low = whole(data, 2, place)[1]
+    if low & RESERVED or (channel == LOCAL and low & OPEN):
+        raise place.error(Cause.IMPLAUSIBLE, f"reserved bits set in {data.hex()}h")
+    if low & POWER_INVALID:
+        raise place.error(Cause.IMPLAUSIBLE, "converted below the valid supply voltage")
+    if low & OPEN:
+        return None
+    if extended:
+        value = int.from_bytes(data, "big") * LSB_C - EXTENDED_OFFSET_C
+        if channel != LOCAL and value <= -EXTENDED_OFFSET_C:
+            return None
+    else:
+        value = int.from_bytes(data, "big", signed=True) * LSB_C
+    if value > REMOTE_HIGHEST_C or (channel == LOCAL and not LOCAL_LIMITS_C[0] <= value <= LOCAL_LIMITS_C[1]):
+        raise place.error(Cause.IMPLAUSIBLE, f"channel {channel} says {value:.1f} deg C")
+    return value
+
+
+class Device(RegisterDevice):
+    """One TMP423."""
+
+    def __init__(self, bus: I2cBus, address: int, settings: Settings) -> None:
+        super().__init__(bus, address)
+        self.settings = settings
+
+    def initialise(self) -> Generator[None, None, None]:
+        """Identity, reset, extended range, all channels, 2 conversions a second: 9 transactions."""
+        self._expect(MANUFACTURER_ID, TEXAS_INSTRUMENTS, Cause.WRONG_ID, "manufacturer id")
+        yield
+        self._expect(DEVICE_ID, TMP423, Cause.WRONG_ID, "device id")
+        yield
+        # The reset clears the results; the range is set long before the first conversion ends (115 ms a channel).
+        self._write(SOFTWARE_RESET, b"\x00")
+        yield
+        yield from self._write_verified(CONFIGURATION_1, EXTENDED_RANGE, "configuration 1")
+        yield
+        yield from self._write_verified(CONFIGURATION_2, ALL_CHANNELS, "configuration 2")
+        yield
+        yield from self._write_verified(CONVERSION_RATE, TWO_PER_SECOND, "conversion rate")
+        self._await_first_conversion()
+
+    def acquire(self) -> Generator[None, None, TemperatureSample | None]:
+        """All four channels: 5 transactions; ``None`` until each channel has converted once.
+
+        A diode shorted from the start looks like a channel not converted yet; it becomes ``None`` in the sample when
+        the wait is over.
+        """
+        values: list[float | None] = []
+        for channel in range(CHANNELS):
+            data = self._read(channel, 2)
+            if self._awaiting and data == _NOT_CONVERTED and not self._given_up_waiting():
+                return None
+            values.append(channel_c(data, channel, True, self.place))
+            yield
+        self._expect(CONFIGURATION_1, EXTENDED_RANGE, Cause.IMPLAUSIBLE, "range was lost: configuration 1")
+        self._awaiting = False
+        return TemperatureSample(tuple(values))
+
+    def _given_up_waiting(self) -> bool:
+        self._polls += 1
+        return self._polls > WAIT_POLLS

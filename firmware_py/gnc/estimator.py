@@ -1,0 +1,276 @@
+"""Joins attitude filter, rate observer and dead reckoning into one navigation state, with its own honest quality.
+
+Order within a fast tick: ``on_imu`` (or ``coast`` if the inertial unit gave nothing), then whatever fixes arrived; ``medium``
+at the medium rate. Observations that are refused are counted in the filter's counters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, hypot, pi, radians, sqrt
+
+from firmware_py.gnc.mekf import GyroNoise, Mekf
+from firmware_py.gnc.modulation import TickImpulse
+from firmware_py.gnc.navigation import AccelNoise, Navigation
+from firmware_py.gnc.rate_observer import RateObserver
+from hal.frames import Quaternion, Vec3, conjugate, multiply, quaternion_between, rotate, unit
+from hal.profile.body import BodyConfig
+
+__all__ = ["Estimator", "NavState"]
+
+STANDARD_GRAVITY = 9.80665
+SUN_KEPT_NS = 2_000_000_000
+"""Age beyond which a measured Sun vector is no longer offered: five slots of the Sun sensors' 5 Hz, with margin."""
+LEVEL_SAMPLES = 50
+"""Samples of the accelerometer that level the bench at start."""
+GRAVITY_GATE = 0.12
+"""Share of g by which the mean specific force may differ from g and still be taken for gravity."""
+GRAVITY_SIGMA_RAD = 0.012
+"""Tilt error of a mean specific force that is exactly g long, craft at rest: bias of 5 mg, mounting, levelling of the table."""
+GRAVITY_PER_RATE = 0.15
+"""Further tilt sigma (rad) per rad/s of body rate."""
+MOTION_FLOOR_RAD = 0.02
+COMPASS_SIGMA_RAD = radians(4.0)
+
+
+@dataclass(frozen=True, slots=True)
+class NavState:
+    """Where the craft is and how it moves, as of ``t_ns``.
+
+    Vectors named ``position`` and ``velocity`` are inertial (m, m/s, centre of mass, origin at boot), ``rate`` and the
+    biases are body axes. Until ``attitude_known``, ``quaternion`` is relative to the attitude at boot and so are position
+    and velocity. Sigmas are one axis, one sigma. Ages are ns; None means never.
+    """
+
+    t_ns: int
+    quaternion: Quaternion
+    rate: Vec3
+    gyro_bias: Vec3
+    accel_bias: Vec3
+    position: Vec3
+    velocity: Vec3
+    sigma_attitude_rad: float
+    sigma_rate_rad_s: float
+    sigma_position_m: float
+    sigma_velocity_m_s: float
+    attitude_known: bool
+    sun_body: Vec3 | None
+    fix_age_ns: int | None
+    imu_age_ns: int | None
+    disagreement: bool
+    """Measured and expected push differ beyond their errors (nozzle fault suspected)."""
+
+
+class Estimator:
+    """Estimates attitude, rate, position and velocity of one craft.
+
+    Args:
+        body: mass, nozzles and environment.
+        imu_position_m: place of the inertial unit in the body frame.
+        gravity: whether the accelerometer feels gravity; by default where the body stands on an air bearing.
+        magnetic_reference: field direction in inertial axes, any length. None on a bench: the first measured field
+            fixes heading zero; None in free space: the magnetometer is not used.
+        gyro, accel: error figures; defaults are those of the reference board.
+    """
+
+    def __init__(
+        self,
+        body: BodyConfig,
+        imu_position_m: Vec3 = (0.0, 0.0, 0.0),
+        *,
+        gravity: bool | None = None,
+        magnetic_reference: Vec3 | None = None,
+        gyro: GyroNoise | None = None,
+        accel: AccelNoise | None = None,
+    ) -> None:
+        self.gravity = body.environment == "air_bearing" if gravity is None else gravity
+        self.filter = Mekf(gyro)
+        self.observer = RateObserver(body)
+        self.navigation = Navigation(body, imu_position_m, self.gravity, accel)
+        self._reference = magnetic_reference
+        self._t_ns = 0
+        self._boot_ns = 0
+        self._imu_ns: int | None = None
+        self._fix_ns: int | None = None
+        self._sun: Vec3 | None = None
+        self._sun_ns = 0
+        self._sigma_attitude = pi
+        self._sigma_frame = 0.0
+        self._sigma_bias = self.filter.sigma_bias_rad_s
+        self._nav: NavState | None = None
+        self._force_sum: Vec3 = (0.0, 0.0, 0.0)
+        self._force_count = 0
+        self._force_size = 0.0
+        self._levelled = False
+        self._field: Vec3 | None = None
+        self.gravity_used = 0
+        self.gravity_refused = 0
+        self.coasted = 0
+        """Ticks without an inertial sample."""
+
+    def on_imu(
+        self, now_ns: int, dt_s: float, rate: Vec3, force: Vec3 | None, expected: TickImpulse | None = None
+    ) -> None:
+        """One inertial sample: mean rate (rad/s) and specific force (m/s2) of the last ``dt_s`` seconds, body axes.
+
+        ``expected`` is what the commanded pulses should have done meanwhile (``PulseModulator.expected``).
+        """
+        if self._imu_ns is None:
+            self._boot_ns = now_ns
+        self._t_ns = self._imu_ns = now_ns
+        self._nav = None
+        filter_ = self.filter
+        filter_.propagate(now_ns, dt_s, rate)
+        observer = self.observer
+        observer.update(dt_s, rate, filter_.bias, self._sigma_bias, expected)
+        self.navigation.update(dt_s, filter_.quaternion, observer.rate, force, expected, self._sigma_frame)
+        if self.gravity and force is not None:
+            x, y, z = self._force_sum
+            self._force_sum = (x + force[0], y + force[1], z + force[2])
+            self._force_count += 1
+            self._force_size += abs(hypot(force[0], force[1], force[2]) - STANDARD_GRAVITY)
+
+    def coast(self, now_ns: int, dt_s: float, expected: TickImpulse | None = None) -> None:
+        """One tick without an inertial sample: model only, and the uncertainty grows accordingly."""
+        self._t_ns = now_ns
+        self._nav = None
+        self.coasted += 1
+        observer, filter_ = self.observer, self.filter
+        observer.predict(dt_s, expected)
+        observer.variance += (radians(0.1) ** 2) * dt_s
+        x, y, z = observer.rate
+        bx, by, bz = filter_.bias
+        filter_.propagate(now_ns, dt_s, (x + bx, y + by, z + bz))
+        filter_.inflate(sqrt(observer.variance) * dt_s)
+        self.navigation.update(dt_s, filter_.quaternion, observer.rate, None, expected, self._sigma_frame)
+
+    def on_attitude(self, now_ns: int, quaternion: Quaternion, sigma_rad: float, age_ns: int = 0) -> bool:
+        """A star-tracker fix, body to inertial, exposed ``age_ns`` ago. Returns whether it was taken."""
+        before = self._before()
+        taken = self.filter.update_attitude(quaternion, sigma_rad, age_ns)
+        if taken:
+            self._fix_ns = now_ns - age_ns
+        self._after(before)
+        return taken
+
+    def on_sun(
+        self, now_ns: int, body_vec: Vec3, sigma_rad: float = radians(0.5), inertial: Vec3 | None = None
+    ) -> bool:
+        """A measured Sun vector (body). With its direction in inertial axes it also corrects the attitude."""
+        self._sun = unit(body_vec)
+        self._sun_ns = now_ns
+        self._nav = None
+        if inertial is None:
+            return False
+        before = self._before()
+        taken = self.filter.update_vector(body_vec, inertial, sigma_rad, "sun")
+        self._after(before)
+        return taken
+
+    def on_magnetic(self, now_ns: int, field_t: Vec3, sigma_rad: float = COMPASS_SIGMA_RAD) -> bool:
+        """A measured magnetic field (body, tesla or any unit). Returns whether it corrected the attitude.
+
+        On a bench it gives heading only. Elsewhere it needs a ``magnetic_reference``.
+        """
+        if field_t == (0.0, 0.0, 0.0):
+            return False
+        self._field = field_t
+        if self.gravity:
+            if not self.filter.known:
+                return False
+            if self._reference is None:
+                self._reference = rotate(self.filter.quaternion, unit(field_t))
+                return True
+            taken = self.filter.update_heading(field_t, self._reference, sigma_rad)
+            self._nav = None
+            return taken
+        if self._reference is None:
+            return False
+        before = self._before()
+        taken = self.filter.update_vector(field_t, self._reference, sigma_rad, "magnetic")
+        self._after(before)
+        return taken
+
+    def medium(self, now_ns: int) -> None:
+        """Medium-rate work: covariance, gravity as a reference, ageing of what was measured."""
+        if self.gravity:
+            self._use_gravity(now_ns)
+        filter_ = self.filter
+        filter_.predict_covariance()
+        self._sigma_attitude = filter_.sigma_attitude_rad
+        # Before the first fix the frame is that of boot, and only the drift since then is unknown.
+        self._sigma_frame = (
+            self._sigma_attitude if filter_.known else min(1.0, self._sigma_bias * (now_ns - self._boot_ns) * 1e-9)
+        )
+        self._sigma_bias = filter_.sigma_bias_rad_s
+        if self._sun is not None and now_ns - self._sun_ns > SUN_KEPT_NS:
+            self._sun = None
+        self._nav = None
+
+    @property
+    def nav(self) -> NavState:
+        """The present state; built once a tick, when first asked for."""
+        nav = self._nav
+        if nav is None:
+            filter_, navigation, t = self.filter, self.navigation, self._t_ns
+            nav = self._nav = NavState(
+                t, filter_.quaternion, self.observer.rate, filter_.bias, navigation.bias, navigation.position,
+                navigation.velocity, self._sigma_attitude, sqrt(self.observer.variance + self._sigma_bias**2),
+                navigation.sigma_position_m, navigation.sigma_velocity_m_s, filter_.known, self._sun,
+                None if self._fix_ns is None else t - self._fix_ns,
+                None if self._imu_ns is None else t - self._imu_ns, navigation.disagreed,
+            )
+        return nav
+
+    def _before(self) -> Quaternion | None:
+        return None if self.filter.known else self.filter.quaternion
+
+    def _after(self, boot_frame: Quaternion | None) -> None:
+        """The first fix turns what was integrated in the frame of boot into inertial axes."""
+        self._nav = None
+        if boot_frame is not None and self.filter.known:
+            self.navigation.turn_frame(multiply(self.filter.quaternion, conjugate(boot_frame)))
+            self._sigma_attitude = self.filter.sigma_attitude_rad
+
+    def _use_gravity(self, now_ns: int) -> None:
+        count = self._force_count
+        if count == 0 or (not self._levelled and not self.filter.known and count < LEVEL_SAMPLES):
+            return
+        x, y, z = (component / count for component in self._force_sum)
+        spread = self._force_size / count
+        self._force_sum = (0.0, 0.0, 0.0)
+        self._force_count = 0
+        self._force_size = 0.0
+        size = hypot(x, y, z)
+        if abs(size - STANDARD_GRAVITY) > GRAVITY_GATE * STANDARD_GRAVITY:
+            self.gravity_refused += 1
+            return
+        filter_ = self.filter
+        if not filter_.known:
+            self._level((x, y, z))
+            return
+        w = self.observer.rate
+        # White noise of the mean is small; what a moving craft adds is slow, so it is counted as many samples' worth.
+        motion = spread / STANDARD_GRAVITY
+        sigma = GRAVITY_SIGMA_RAD + 8.0 * max(0.0, motion - MOTION_FLOOR_RAD) + GRAVITY_PER_RATE * hypot(*w)
+        if filter_.update_vector((x, y, z), (0.0, 0.0, 1.0), sigma, "gravity"):
+            self.gravity_used += 1
+            self._fix_ns = now_ns
+        else:
+            self.gravity_refused += 1
+
+    def _level(self, force: Vec3) -> None:
+        """Set the attitude from gravity, and from the field where its reference is known; else heading is zero."""
+        tilt = quaternion_between(force, (0.0, 0.0, 1.0))
+        if self._reference is not None:
+            if self._field is None:
+                return
+            seen = rotate(tilt, unit(self._field))
+            flat_seen, flat = (seen[0], seen[1], 0.0), (self._reference[0], self._reference[1], 0.0)
+            if hypot(*flat_seen) < cos(radians(80.0)) or hypot(*flat) == 0.0:
+                return
+            tilt = multiply(quaternion_between(flat_seen, flat), tilt)
+        before = self.filter.quaternion
+        self.filter.set_attitude(tilt, radians(2.0))
+        self._levelled = True
+        self._after(before)

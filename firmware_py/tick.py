@@ -1,0 +1,428 @@
+"""One tick, to be read from top to bottom: how a register value becomes a valve pulse.
+
+    sense -> estimate -> monitor -> steer (guide, control, allocate, modulate, gate, command) -> record
+
+``FlightSoftware`` owns the state that passes between these members; each member is a ``step(now_ns)`` of the scheduler's
+table in ``members()``. Nothing here knows a chip, a bus or the rig.
+"""
+
+from __future__ import annotations
+
+import struct
+from datetime import UTC, datetime
+from typing import Any
+
+from fdir.codes import Code, Severity
+from fdir.facts import Facts
+from fdir.modes import Motion
+from fdir.pulse_gate import PulseGate
+from fdir.supervisor import Directives, Supervisor
+from firmware_py.commander import Commander
+from firmware_py.gnc.allocation import Allocator
+from firmware_py.gnc.control import Controller
+from firmware_py.gnc.ephemeris import sun_direction
+from firmware_py.gnc.estimator import Estimator, NavState
+from firmware_py.gnc.modulation import PulseModulator, TickImpulse
+from firmware_py.gnc.thruster_fault import ThrusterFaultDetector, ThrusterVerdict
+from firmware_py.journal import Journal
+from firmware_py.mission import Sequencer
+from firmware_py.scheduler import Member, RateGroup
+from hal.frames import Quaternion, Vec3, conjugate, multiply, norm, rotation_angle, rotation_vector, subtract
+from hal.hardware import Hardware
+from hal.manager import DeviceState
+from hal.power import PowerState
+from hal.profile import Profile
+from hal.propulsion import PulsePlan
+from hal.reading import Reading
+
+__all__ = ["FAST_ROW", "FlightSoftware"]
+
+MS = 1_000_000
+SECOND = 1_000_000_000
+STANDARD_GRAVITY = 9.80665
+SELF_TEST_LIMIT_NS = 8 * SECOND
+"""Time from start in which every device must have answered."""
+HEALTH_SEVERITY = {
+    DeviceState.OK: Severity.INFO, DeviceState.INIT: Severity.WARNING,
+    DeviceState.DEGRADED: Severity.INFO, DeviceState.LOST: Severity.WARNING,
+}
+FAST_ROW = struct.Struct("<Q4f3f3f3fHB")
+"""Row of the crash-proof ring: time (ns), quaternion, rate, position, velocity, nozzles with a pulse, motion mode."""
+MOTION_NUMBER = {motion: number for number, motion in enumerate(Motion)}
+
+
+class FlightSoftware:
+    """The flight software of one craft, without clock and scheduler.
+
+    Args:
+        profile: body and board. Its window must be a whole number of fast ticks (``firmware_py.program.fit_window``).
+        hardware: planes over the board's buses.
+        sequencer: the mission's steps.
+        epoch_ns: UTC of flight time zero, ns since 1970.
+        expected_digest: hardware profile hash that the mission was made for; ``None`` takes any.
+        journal: where events, commands and rows go.
+        late_ticks: late ticks in a row, asked of the scheduler.
+    """
+
+    def __init__(
+        self, profile: Profile, hardware: Hardware, sequencer: Sequencer, epoch_ns: int, expected_digest: str | None,
+        journal: Journal,
+    ) -> None:
+        body = profile.body
+        self.profile = profile
+        self.hardware = hardware
+        self.journal = journal
+        self.tick_ns = SECOND // profile.board.rates.fast_hz
+        imu = next((d for d in profile.board.devices if d.role == "imu"), None)
+        self.estimator = Estimator(body, imu.mount.position_m if imu is not None else (0.0, 0.0, 0.0))
+        self.allocator = Allocator(body)
+        self.modulator = PulseModulator(body, self.allocator, 1000.0 / profile.board.rates.fast_hz)
+        self.controller = Controller(body, self.allocator)
+        self.detector = ThrusterFaultDetector(body, imu.mount.position_m if imu is not None else (0.0, 0.0, 0.0))
+        self.gate = PulseGate(body.propulsion)
+        self.supervisor = Supervisor(tuple(nozzle.cluster for nozzle in body.propulsion.nozzles))
+        self._sun_inertial = sun_direction(datetime.fromtimestamp(epoch_ns * 1e-9, UTC))
+        self.commander = Commander(body, self.allocator, self.supervisor, sequencer, journal, self._sun_inertial)
+        self.propellant_kg = body.mass.propellant_kg
+        self.plan = PulsePlan.shut(len(body.propulsion.nozzles), body.propulsion.window_ms)
+        self.power: PowerState = hardware.power.state(0)
+        self.temperatures: dict[str, Reading[float]] = {}
+        self.facts: Facts | None = None
+        self.late_ticks = 0
+        self._hash_matches = expected_digest is None or expected_digest == profile.digest
+        self._window_ns = body.propulsion.window_ms * MS
+        self._window_start_ns = 0
+        self._exhaust_speed = body.propulsion.specific_impulse_s * STANDARD_GRAVITY
+        self._thrusts = tuple(nozzle.thrust_n for nozzle in body.propulsion.nozzles)
+        self._directives = Directives(True, False, frozenset(), False)
+        self._self_test: bool | None = None
+        self._last_imu_ns = 0
+        self._last_rates: Vec3 | None = None
+        self._repeats = 0
+        self._turned: Vec3 = (0.0, 0.0, 0.0)
+        self._last_fix: tuple[int, Quaternion] | None = None
+        self._rate_disagreement: float | None = None
+        self._hottest: float | None = None
+        self._enabled = False
+        self._pulse_mask = 0
+        self._sun_t = self._field_t = -1
+        hardware.propulsion.set_heartbeat(True)
+
+    def members(self) -> tuple[Member, ...]:
+        """The static member table: who runs when, with what budget, and who must never be dropped."""
+        fast, medium, slow = RateGroup.FAST, RateGroup.MEDIUM, RateGroup.SLOW
+        return (
+            Member("sense", self.sense, fast, 0, 500, True),
+            Member("estimate", self.estimate, fast, 0, 300, True),
+            Member("monitor", self.monitor, fast, 0, 200, True),
+            Member("steer", self.steer, fast, 0, 1500, True),
+            Member("record", self.record, fast, 0, 200, False),
+            Member("survey", self.survey, medium, 0, 500, True),
+            Member("mission", self.fly_mission, medium, 1, 300, False),
+            Member("telemetry", self.telemetry, medium, 2, 500, False),
+            Member("housekeeping", self.housekeeping, slow, 3, 500, False),
+        )
+
+    # -- fast: sense, estimate, monitor, steer, record
+
+    def sense(self, now_ns: int) -> None:
+        """Registers to readings: valve nodes, inertial unit, star tracker, and one slot of the slow buses."""
+        self.hardware.sense(now_ns)
+
+    def estimate(self, now_ns: int) -> None:
+        """Readings to attitude, rate, position and velocity."""
+        expected = self._expected_push(now_ns)
+        dt_s = (now_ns - self._last_imu_ns) * 1e-9
+        imu = self.hardware.sensors.imu()
+        if imu.ok and imu.t_ns == now_ns and imu.value is not None:
+            rate = imu.value.rate_rad_s
+            self.estimator.on_imu(now_ns, dt_s, rate, imu.value.specific_force_m_s2, expected)
+            self._repeats = self._repeats + 1 if rate == self._last_rates else 0
+            self._last_rates = rate
+            bx, by, bz = self.estimator.filter.bias
+            wx, wy, wz = rate[0] - bx, rate[1] - by, rate[2] - bz
+            x, y, z = self._turned
+            self._turned = (x + wx * dt_s, y + wy * dt_s, z + wz * dt_s)
+            self._watch_nozzles(now_ns, dt_s, (wx, wy, wz), imu.value.specific_force_m_s2, expected)
+        else:
+            self.estimator.coast(now_ns, dt_s, expected)
+        self._last_imu_ns = now_ns
+        fix = self.hardware.sensors.fresh_attitude
+        if fix is not None:
+            self._cross_check(now_ns - fix.age_ns, fix.quaternion)
+            self.estimator.on_attitude(now_ns, fix.quaternion, fix.sigma_rad, fix.age_ns)
+
+    def monitor(self, now_ns: int) -> None:
+        """State to directives: what the trusted core orders in this tick."""
+        facts = self.facts = self._gather(now_ns)
+        self._directives = self.supervisor.step(facts)
+        for event in self.supervisor.take_events():
+            self.journal.event(event.t_ns, event.code, event.severity, event.text)
+
+    def steer(self, now_ns: int) -> None:
+        """Directives and target to valve pulses, once a window, and at once when something is cut short."""
+        facts = self.facts
+        if facts is None:
+            return
+        if self._directives.shut_valves:
+            self.shut_valves(now_ns)
+            return
+        if not self._enabled:
+            return
+        cut = self.commander.take_cut()
+        if now_ns - self._window_start_ns < self._window_ns and not cut:
+            return
+        nav = self.estimator.nav
+        target = self.commander.guide(now_ns, nav, facts, self._directives)
+        failed = self._failed_mask()
+        if target is None:
+            plan = self.modulator.shut(now_ns)
+        else:
+            demand = self.controller.update(now_ns, nav, target)
+            plan, _ = self.modulator.plan(
+                demand.impulse, now_ns, failed,
+                rate_tolerance=demand.rate_tolerance, velocity_tolerance=demand.velocity_tolerance,
+            )
+        self.gate.masked = self._directives.masked_nozzles
+        plan, vetoes = self.gate.judge(plan, now_ns // MS, self.hardware.propulsion.armed, self._enabled)
+        for veto in vetoes:
+            self.journal.event(now_ns, veto.code, Severity.WARNING, f"nozzle {veto.nozzle}: pulse taken out")
+        self.hardware.propulsion.command(plan)
+        self._accuse(self.detector.start_window(now_ns, plan), facts)
+        self._window_start_ns = now_ns
+        self._adopt(plan)
+
+    def record(self, now_ns: int) -> None:
+        """The tick to the black box."""
+        observer, filter_, navigation = self.estimator.observer, self.estimator.filter, self.estimator.navigation
+        row = FAST_ROW.pack(
+            now_ns, *filter_.quaternion, *observer.rate, *navigation.position, *navigation.velocity,
+            self._pulse_mask,
+            MOTION_NUMBER[self.supervisor.modes.motion],
+        )
+        self.journal.fast_row(now_ns, row)
+        self.journal.end_tick(now_ns)
+
+    # -- medium: survey, mission, telemetry
+
+    def survey(self, now_ns: int) -> None:
+        """Slow readings into the estimate and into the facts."""
+        sensors, estimator = self.hardware.sensors, self.estimator
+        sun = sensors.sun(now_ns)
+        if sun.value is not None and sun.ok and sun.t_ns != self._sun_t:
+            self._sun_t = sun.t_ns
+            estimator.on_sun(now_ns, sun.value, inertial=self._sun_inertial)
+        field = sensors.magnetic(now_ns)
+        if field.value is not None and field.ok and field.t_ns != self._field_t:
+            self._field_t = field.t_ns
+            estimator.on_magnetic(now_ns, field.value)
+        estimator.medium(now_ns)
+        self.power = self.hardware.power.state(now_ns)
+        while self.hardware.health_events:
+            event = self.hardware.health_events.popleft()
+            cause = f" ({event.cause.value})" if event.cause is not None else ""
+            self.journal.event(
+                event.t_ns, Code.DEVICE_STATE, HEALTH_SEVERITY[event.state], f"{event.device}: {event.state.name}{cause}"
+            )
+
+    def fly_mission(self, now_ns: int) -> None:
+        """Boot, then the mission's steps."""
+        facts = self.facts
+        if facts is None:
+            return
+        if self.supervisor.modes.motion is Motion.BOOT:
+            self._boot(now_ns, facts)
+        self._keep_armed(now_ns)
+        self.commander.step(now_ns, self.estimator.nav, facts)
+
+    def telemetry(self, now_ns: int) -> None:
+        """The dictionary's channels to the recorder."""
+        self.journal.snapshot(now_ns, self.snapshot(now_ns))
+
+    # -- slow: housekeeping
+
+    def housekeeping(self, now_ns: int) -> None:
+        """Temperatures, self-test, and what changes slowly."""
+        self.temperatures = self.hardware.sensors.temperatures(now_ns)
+        shares = []
+        for node in self.profile.body.thermal.nodes:
+            reading = self.temperatures.get(node.name)
+            if reading is not None and reading.ok and reading.value is not None:
+                shares.append((reading.value - node.warn_c) / max(node.trip_c - node.warn_c, 1e-9))
+        self._hottest = max(shares) if shares else None
+        if self._self_test is None:
+            passed, report = self.hardware.self_test()
+            ready = self.hardware.propulsion.state().ready
+            if passed and ready:
+                self._self_test = True
+                self.journal.event(now_ns, Code.SELF_TEST_PASSED, Severity.INFO, f"{len(report)} devices and valve nodes answer")
+            elif now_ns >= SELF_TEST_LIMIT_NS:
+                self._self_test = False
+                silent = [name for name, state in report.items() if state != "ok"] + ([] if ready else ["valve nodes"])
+                self.journal.event(now_ns, Code.SELF_TEST_FAILED, Severity.CRITICAL, "no answer: " + ", ".join(silent))
+
+    # -- hooks of the scheduler
+
+    def shut_valves(self, now_ns: int) -> None:
+        """Shut every valve now and take arm and enable away; they come back only through the boot's way."""
+        if self._enabled:
+            self._enabled = False
+            self.hardware.safety.set_enable(False)
+            self.hardware.propulsion.shut(now_ns)
+            self.gate.shut(now_ns // MS)
+            self._adopt(self.modulator.shut(now_ns))
+            self._window_start_ns = now_ns
+
+    def on_overrun_stop(self, now_ns: int) -> None:
+        """The scheduler missed 20 ticks in a row: shut and lock out."""
+        self.shut_valves(now_ns)
+        if self.facts is not None:
+            self.supervisor.lock_out_valves(Code.CPU_OVERRUN, self.facts)
+
+    def feed_watchdog(self, now_ns: int) -> None:
+        """Every critical member made progress."""
+        self.hardware.safety.kick(now_ns)
+
+    # -- parts of the members
+
+    def _expected_push(self, now_ns: int) -> TickImpulse | None:
+        """What the commanded pulses should have done since the last tick."""
+        index = (now_ns - self._window_start_ns) // self.tick_ns - 1
+        return self.modulator.expected(index) if 0 <= index < self._window_ns // self.tick_ns else None
+
+    def _watch_nozzles(
+        self, now_ns: int, dt_s: float, rate: Vec3, force: Vec3, expected: TickImpulse | None
+    ) -> None:
+        """Measured against expected momentum, for nozzles that stay open or shut against their command."""
+        x, y, z = self.estimator.navigation.bias
+        unbiased = None if self.estimator.gravity else (force[0] - x, force[1] - y, force[2] - z)
+        verdict = self.detector.on_tick(now_ns, dt_s, rate, unbiased, expected)
+        if verdict is not None and self.facts is not None:
+            self._accuse([verdict], self.facts)
+
+    def _cross_check(self, exposed_ns: int, quaternion: Quaternion) -> None:
+        """Mean rate between two star-tracker fixes against the gyro's over the same time."""
+        turned, self._turned = self._turned, (0.0, 0.0, 0.0)
+        if self._last_fix is not None:
+            before_ns, before = self._last_fix
+            dt_s = (exposed_ns - before_ns) * 1e-9
+            if 0.1 < dt_s < 2.0:
+                stars = rotation_vector(multiply(conjugate(before), quaternion))
+                self._rate_disagreement = norm(subtract(stars, turned)) / dt_s
+        self._last_fix = (exposed_ns, quaternion)
+
+    def _gather(self, now_ns: int) -> Facts:
+        power, observer, navigation = self.power, self.estimator.observer, self.estimator.navigation
+        imu = self.hardware.sensors.imu()
+        battery = self.temperatures.get("battery")
+        store = self.profile.body.power.supercap
+        commander = self.commander
+        return Facts(
+            t_ns=now_ns, hash_matches=self._hash_matches, self_test_passed=self._self_test,
+            soc_battery=power.soc_battery.value if power.soc_battery.ok else None,
+            soc_supercap=power.soc_supercap.value if power.soc_supercap.ok else None,
+            boost_soc=store.boost_soc, hold_soc=store.hold_soc,
+            bus_voltage_v=power.bus_voltage_v.value if power.bus_voltage_v.ok else None,
+            bus_current_a=power.bus_current_a.value if power.bus_current_a.ok else None,
+            battery_temperature_c=battery.value if battery is not None and battery.ok else None,
+            hottest_share=self._hottest, imu_ok=imu.ok, imu_repeats=self._repeats, rate_rad_s=norm(observer.rate),
+            rate_disagreement_rad_s=self._rate_disagreement, attitude_known=self.estimator.filter.known,
+            speed_m_s=norm(navigation.velocity), propellant_kg=max(0.0, self.propellant_kg),
+            propulsion_ready=self._self_test is True, settled=commander.settled, segment_done=commander.segment_done,
+            target_range_m=None, bridge_allowed=False, detached=True, joint_locked_unrated=False,
+            late_ticks=self.late_ticks,
+        )
+
+    def _accuse(self, verdicts: list[ThrusterVerdict], facts: Facts) -> None:
+        """Tell fdir of nozzles that did not push, or did not stop."""
+        for verdict in verdicts:
+            self.supervisor.nozzle_failed(verdict.nozzle, verdict.fault.value.replace("_", " "), facts)
+
+    def _failed_mask(self) -> int:
+        mask = 0
+        for nozzle in self._directives.masked_nozzles:
+            mask |= 1 << nozzle
+        return mask
+
+    def _adopt(self, plan: PulsePlan) -> None:
+        """Make ``plan`` the present window's: telemetry's pulses, and the propellant they take."""
+        self.plan = plan
+        self._pulse_mask = 0
+        impulse = 0.0
+        for nozzle, on_ms in enumerate(plan.on_ms):
+            if on_ms:
+                impulse += self._thrusts[nozzle] * on_ms * 1e-3
+                self._pulse_mask |= 1 << nozzle
+        self._pulse_mask &= 0xFFFF
+        self.propellant_kg -= impulse / self._exhaust_speed
+
+    def _boot(self, now_ns: int, facts: Facts) -> None:
+        """From Boot to Idle once the self-test has passed; the monitors lead to SAFE otherwise."""
+        if facts.self_test_passed and self.supervisor.request_mode(Motion.IDLE, facts) is None:
+            self._raise_lines(now_ns)
+
+    def _keep_armed(self, now_ns: int) -> None:
+        """Raise the lines again after a temporary shut, and re-arm a node that was reset."""
+        wanted = self.commander.arming and not self._directives.shut_valves
+        if wanted and not self._enabled and self.supervisor.modes.motion is not Motion.BOOT and self._self_test:
+            self._raise_lines(now_ns)
+        elif not wanted and self._enabled:
+            self.shut_valves(now_ns)
+        if self._enabled:
+            state = self.hardware.propulsion.state()
+            if state.ready and not state.armed:
+                self.hardware.propulsion.arm(now_ns)
+
+    def _raise_lines(self, now_ns: int) -> None:
+        armed = self.hardware.safety.set_arm(True)
+        enabled = self.hardware.safety.set_enable(True)
+        if armed and enabled:
+            self.hardware.propulsion.arm(now_ns)
+            self._enabled = True
+        else:
+            self.journal.event(now_ns, Code.GATE_NOT_ENABLED, Severity.WARNING, "arm or enable line does not follow")
+
+    def snapshot(self, now_ns: int) -> dict[str, Any]:
+        """Telemetry by channel name (comms/dictionary.py); ``None`` is missing."""
+        nav, commander, power = self.estimator.nav, self.commander, self.power
+        target = commander.target
+        attitude = target.attitude if target is not None else None
+        position = target.position if target is not None else None
+        return {
+            "t_s": now_ns * 1e-9,
+            "motion": self.supervisor.modes.motion.value,
+            "emission": self.supervisor.modes.emission.value,
+            "safe": self.supervisor.keeper.state.value,
+            "step": commander.step_name,
+            "phase": commander.phase,
+            "quaternion": nav.quaternion,
+            "rate_rad_s": nav.rate,
+            "position_m": nav.position,
+            "velocity_m_s": nav.velocity,
+            "sigma_attitude_rad": nav.sigma_attitude_rad,
+            "sigma_position_m": nav.sigma_position_m,
+            "attitude_error_rad": None if attitude is None else rotation_angle(nav.quaternion, attitude),
+            "position_error_m": None if position is None else norm(subtract(nav.position, position)),
+            "target_quaternion": attitude,
+            "target_position_m": position,
+            "soc_battery": _usable(power.soc_battery),
+            "soc_supercap": _usable(power.soc_supercap),
+            "bus_voltage_v": _usable(power.bus_voltage_v),
+            "bus_current_a": _usable(power.bus_current_a),
+            "battery_current_a": _usable(power.battery_current_a),
+            "temperature_c": {name: _usable(reading) for name, reading in self.temperatures.items()},
+            "sun_body": nav.sun_body,
+            "propellant_kg": self.propellant_kg,
+            "on_ms": self.plan.on_ms,
+            "masked_nozzles": sorted(self.supervisor.masked),
+            "armed": self._enabled,
+            "attitude_known": nav.attitude_known,
+            "gyro_bias_rad_s": nav.gyro_bias,
+            "devices": self.hardware.not_ok(),
+            "bus_failures": self.hardware.failures(),
+            "gate_vetoes": self.gate.vetoes,
+        }
+
+
+def _usable(reading: Reading[float]) -> float | None:
+    return reading.value if reading.ok else None

@@ -1,0 +1,469 @@
+"""The rig joins world, chips and bus twins of one profile: the same seed gives the same bytes on every bus.
+
+The flight software gets ``buses`` and nothing else. Whoever runs the flight calls ``advance(t_ns)`` before each tick:
+valve nodes do what was due, the world moves, and the sensors' registers take their new values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from hal.frames import Vec3
+from hal.profile import BoardConfig, BusConfig, ConfigError, DeviceConfig, Profile
+from hil.bus.gpio import SimGpioBus
+from hil.bus.i2c import SimI2cBus
+from hil.bus.serial import SimSerialBus
+from hil.bus.spi import SimSpiBus
+from hil.can import SimCanBus
+from hil.chips.adis16470 import Adis16470
+from hil.chips.cia401_valve_node import Cia401ValveNode
+from hil.chips.ina228 import Ina228
+from hil.chips.ltc3350 import Ltc3350
+from hil.chips.opt3001 import Opt3001
+from hil.chips.pca9548a import Pca9548a
+from hil.chips.rm3100 import Rm3100
+from hil.chips.startracker import StarTracker as StarTrackerChip
+from hil.chips.startracker import TrackerStatus
+from hil.chips.tmp423 import Tmp423
+from hil.faults import Fault, FaultKind
+from hil.plant.sensors import InertialUnit, Magnetometer, PowerMonitor, StarTracker, SunSensor, TemperatureSensor
+from hil.plant.world import InitialState, Truth, World
+from hil.pulse_rules import PulseRuleChecker
+
+__all__ = ["FAULTS", "Rig"]
+
+MS = 1_000_000
+WATCHDOG_NS = 100 * MS
+"""The external watchdog takes the enable line away this long after the last kick."""
+
+Update = Callable[[int], None]
+
+
+class Rig:
+    """World, chips and buses of one craft.
+
+    Args:
+        profile: body and board; every part must have a simulated chip.
+        initial: how the world begins.
+        seed: of every random number on the rig.
+
+    Raises:
+        ConfigError: a part that has no simulated chip.
+    """
+
+    def __init__(self, profile: Profile, initial: InitialState, seed: int) -> None:
+        self.profile = profile
+        self.now_ns = 0
+        self.world = World(profile.body, initial, np.random.default_rng(seed))
+        self.buses: dict[str, Any] = {
+            name: self._bus(name, bus, profile.board) for name, bus in profile.board.buses.items()
+        }
+        self.nodes: dict[str, Cia401ValveNode] = {}
+        self.chips: dict[str, Any] = {}
+        rules = profile.body.propulsion
+        self.checker = PulseRuleChecker(
+            rules.min_on_ms, rules.min_off_ms, rules.max_burn_ms, rules.cooldown_ms, len(rules.nozzles)
+        )
+        self._nozzles: list[tuple[Cia401ValveNode, tuple[int, ...]]] = []
+        self._fast: list[Update] = []
+        self._periodic: list[list[Any]] = []
+        self._muxes: dict[str, Pca9548a] = {}
+        self._last_kick_ns: int | None = None
+        self._enabled = False
+        for index, device in enumerate(profile.board.devices):
+            if device.role == "mux":
+                self._attach(device, index)
+        for index, device in enumerate(profile.board.devices):
+            if device.role != "mux":
+                self._attach(device, index)
+        self._can = [bus for bus in self.buses.values() if isinstance(bus, SimCanBus)]
+        gpio = next((bus for bus in self.buses.values() if isinstance(bus, SimGpioBus)), None)
+        if gpio is not None:
+            gpio.on_change(self._line_changed)
+        for node in self.nodes.values():
+            node.power_on(0)
+
+    # -- time
+
+    def advance(self, t_ns: int) -> None:
+        """Move everything to ``t_ns``."""
+        if self._enabled and self._last_kick_ns is not None and t_ns > self._last_kick_ns + WATCHDOG_NS:
+            self._set_enabled(False, max(self.now_ns, self._last_kick_ns + WATCHDOG_NS))
+        for can in self._can:
+            can.advance(t_ns)
+        edges: list[tuple[int, int, bool]] = []
+        for node, nozzles in self._nozzles:
+            fresh = node.take_edges()
+            if fresh:
+                safety = set(node.take_safety_shuts())
+                for when, output, is_on in fresh:
+                    nozzle = nozzles[output]
+                    edges.append((when, nozzle, is_on))
+                    self.checker.feed(when, nozzle, is_on, safety=(when, output) in safety)
+        self.world.advance(t_ns, edges)
+        self.now_ns = t_ns
+        for update in self._fast:
+            update(t_ns)
+        for entry in self._periodic:
+            if t_ns >= entry[0]:
+                entry[0] += entry[1]
+                entry[2](t_ns)
+
+    def truth(self) -> Truth:
+        """Everything true now."""
+        return self.world.truth()
+
+    # -- wiring
+
+    def _bus(self, name: str, config: BusConfig, board: BoardConfig) -> Any:
+        rng = self.world.stream(f"bus {name}")
+        if config.kind == "i2c":
+            return SimI2cBus(name, rng)
+        if config.kind == "spi":
+            return SimSpiBus(name, rng)
+        if config.kind == "serial":
+            return SimSerialBus(name, rng)
+        if config.kind == "can":
+            return SimCanBus(name, rng)
+        lines = (board.lines.valve_arm, board.lines.valve_enable, board.lines.watchdog_kick)
+        return SimGpioBus(name, lines, self._clock, rng)
+
+    def _clock(self) -> int:
+        return self.now_ns
+
+    def _attach(self, device: DeviceConfig, index: int) -> None:
+        attach = PARTS.get(device.part)
+        if attach is None:
+            known = ", ".join(sorted(PARTS))
+            raise ConfigError(
+                self.profile.board.board, None, f"devices[{index}].part",
+                f"{device.part} has no simulated chip; there are: {known}",
+            )
+        attach(self, device)
+
+    def _on_i2c(self, device: DeviceConfig, chip: Any) -> None:
+        self.chips[device.name] = chip
+        if device.mux is not None and device.channel is not None:
+            self._muxes[device.mux].attach(device.channel, device.address or 0, chip)
+        else:
+            self.buses[device.bus].attach(device.address, chip)
+
+    def _every(self, period_ms: int, update: Update) -> None:
+        self._periodic.append([0, period_ms * MS, update])
+        update(0)
+
+    def _line_changed(self, line: str, level: bool, t_ns: int) -> None:
+        lines = self.profile.board.lines
+        if line == lines.watchdog_kick:
+            self._last_kick_ns = t_ns
+            gpio = next(b for b in self.buses.values() if isinstance(b, SimGpioBus))
+            if not self._enabled and gpio.get(lines.valve_enable):
+                self._set_enabled(True, t_ns)
+        elif line == lines.valve_enable:
+            alive = self._last_kick_ns is not None and t_ns - self._last_kick_ns <= WATCHDOG_NS
+            self._set_enabled(level and alive, t_ns)
+        elif line == lines.valve_arm:
+            for node in self.nodes.values():
+                node.set_arm_line(level, t_ns)
+
+    def _set_enabled(self, level: bool, t_ns: int) -> None:
+        self._enabled = level
+        for node in self.nodes.values():
+            node.set_enable(level, t_ns)
+
+    # -- faults
+
+    def inject(self, kind: str, parameters: Mapping[str, Any]) -> Callable[[], None]:
+        """Start a fault of the world or of a bus; returns what ends it.
+
+        Raises:
+            ValueError: unknown kind or parameters; the text says what is allowed.
+        """
+        fault = FAULTS.get(kind)
+        if fault is None:
+            raise ValueError(f"no fault {kind!r}; faults: {', '.join(FAULTS)}")
+        start, allowed = fault
+        for name in parameters:
+            if name not in allowed:
+                raise ValueError(f"{kind}: no parameter {name!r}; parameters: {', '.join(allowed) or 'none'}")
+        missing = [name for name, required in allowed.items() if required and name not in parameters]
+        if missing:
+            raise ValueError(f"{kind}: parameter {', '.join(missing)} is missing")
+        return start(self, **parameters)
+
+    def nozzle(self, value: Any) -> int:
+        """A nozzle number that exists. Raises ValueError."""
+        count = len(self.profile.body.propulsion.nozzles)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
+            raise ValueError(f"nozzle is {value!r}; 0..{count - 1} are allowed")
+        return value
+
+
+# -- parts: how the rig plays each
+
+
+def _adis16470(rig: Rig, device: DeviceConfig) -> None:
+    chip = Adis16470()
+    rig.chips[device.name] = chip
+    rig.buses[device.bus].attach(device.address, chip)
+    unit = InertialUnit(rig.world.stream(device.name), float(rig.profile.board.rates.fast_hz))
+    world, position, orientation = rig.world, device.mount.position_m, device.mount.orientation
+    core = _temperature_of(rig, "core")
+
+    def update(t_ns: int) -> None:
+        rate, force = unit.sample(*world.imu(position, orientation))
+        chip.latch(rate, force, core())
+
+    rig._fast.append(update)
+
+
+def _temperature_of(rig: Rig, node: str) -> Callable[[], float]:
+    world = rig.world
+    name = node if node in world.temperatures_c else next(iter(world.temperatures_c))
+    return lambda: world.temperatures_c[name]
+
+
+def _startracker(rig: Rig, device: DeviceConfig) -> None:
+    chip = StarTrackerChip()
+    rig.chips[device.name] = chip
+    rig.buses[device.bus].attach(chip)
+    optics = StarTracker(rig.world.stream(device.name), device.mount.orientation, rate_hz=device.rate_hz or 2.0)
+    world = rig.world
+
+    def update(t_ns: int) -> None:
+        around = world.environment
+        sun = None if around.eclipse else around.sun_direction
+        solution = optics.step(t_ns, world.rigid.quaternion, world.rigid.rate, sun)
+        if solution is None:
+            return
+        status = TrackerStatus(0) if solution.quaternion is None else TrackerStatus.VALID
+        if solution.too_fast:
+            status |= TrackerStatus.TOO_FAST
+        if solution.blinded:
+            status |= TrackerStatus.BLINDED
+        age_us = (t_ns - solution.exposure_ns) // 1000
+        chip.solve(solution.quaternion, age_us, solution.sigma_rad, solution.stars, status)
+
+    rig._fast.append(update)
+
+
+def _pca9548a(rig: Rig, device: DeviceConfig) -> None:
+    chip = Pca9548a()
+    rig._muxes[device.name] = chip
+    rig._on_i2c(device, chip)
+
+
+def _opt3001(rig: Rig, device: DeviceConfig) -> None:
+    chip = Opt3001(rig._clock)
+    rig._on_i2c(device, chip)
+    full = float(device.settings.get("full_sun_lux", 60_000.0))
+    face = SunSensor(rig.world.stream(device.name), device.mount.normal or (0.0, 0.0, 1.0), full)
+    world = rig.world
+
+    def update(t_ns: int) -> None:
+        chip.lux = face.sample(world.sun_body(), world.environment.illumination)
+
+    rig._every(100, update)
+
+
+def _ina228(rig: Rig, device: DeviceConfig) -> None:
+    shunt = float(device.settings.get("shunt_ohm", 0.004))
+    chip = Ina228(shunt)
+    rig._on_i2c(device, chip)
+    monitor = PowerMonitor(rig.world.stream(device.name), shunt)
+    power, battery = rig.world.power, device.role == "battery_monitor"
+    temperature = _temperature_of(rig, "battery" if battery else "pdu")
+
+    def update(t_ns: int) -> None:
+        volts, amperes = monitor.sample(
+            power.bus_voltage_v, power.battery_current_a if battery else power.bus_current_a
+        )
+        chip.accumulate(0.05)
+        chip.set_bus_voltage(volts)
+        chip.set_current(amperes)
+        chip.set_die_temperature(temperature())
+
+    rig._every(50, update)
+
+
+def _ltc3350(rig: Rig, device: DeviceConfig) -> None:
+    chip = Ltc3350(
+        rig._clock, cells=int(device.settings.get("cells", 4)),
+        full_voltage_v=float(device.settings.get("full_voltage_v", 10.0)),
+        sense_ohm=float(device.settings.get("sense_ohm", 0.006)),
+    )
+    rig._on_i2c(device, chip)
+    power = rig.world.power
+
+    def update(t_ns: int) -> None:
+        chip.input_voltage_v = power.bus_voltage_v
+        chip.stack_voltage_v = power.supercap_voltage_v
+        chip.charge_current_a = -power.supercap_current_a
+
+    chip.capacitance_f = power.capacitance_f
+    chip.esr_ohm = power.esr_ohm
+    rig._every(50, update)
+
+
+def _tmp423(rig: Rig, device: DeviceConfig) -> None:
+    chip = Tmp423()
+    rig._on_i2c(device, chip)
+    names = [str(n) for n in device.settings.get("nodes", [])]
+    sensor = TemperatureSensor(rig.world.stream(device.name), len(names))
+    world = rig.world
+
+    def update(t_ns: int) -> None:
+        values = sensor.sample([world.temperatures_c[name] for name in names])
+        for channel, value in enumerate(values):
+            chip.set_celsius(channel, value)
+
+    rig._every(500, update)
+
+
+def _rm3100(rig: Rig, device: DeviceConfig) -> None:
+    from hal.frames import rotate_inverse
+
+    chip = Rm3100(rig._clock)
+    rig._on_i2c(device, chip)
+    sensor = Magnetometer(rig.world.stream(device.name))
+    world, orientation = rig.world, device.mount.orientation
+
+    def update(t_ns: int) -> None:
+        chip.field_t = sensor.sample(rotate_inverse(orientation, world.field_body()))
+
+    rig._every(25, update)
+
+
+def _cia401_valves(rig: Rig, device: DeviceConfig) -> None:
+    node = Cia401ValveNode(device.address or 0, serial=1000 + (device.address or 0))
+    rig.nodes[device.name] = node
+    rig.chips[device.name] = node
+    rig.buses[device.bus].attach(node)
+    rig._nozzles.append((node, tuple(int(n) for n in device.settings["nozzles"])))
+
+
+PARTS: dict[str, Callable[[Rig, DeviceConfig], None]] = {
+    "adis16470": _adis16470, "startracker": _startracker, "pca9548a": _pca9548a, "opt3001": _opt3001,
+    "ina228": _ina228, "ltc3350": _ltc3350, "tmp423": _tmp423, "rm3100": _rm3100, "cia401_valves": _cia401_valves,
+}
+
+
+# -- faults: what each does, and its parameters (name: required)
+
+
+def _nothing() -> None:
+    """A fault that does not end."""
+
+
+def _nozzle_off(rig: Rig, nozzle: Any) -> Callable[[], None]:
+    number = rig.nozzle(nozzle)
+    rig.world.set_nozzle_thrust(number, 0.0)
+    return lambda: rig.world.set_nozzle_thrust(number, 1.0)
+
+
+def _nozzle_weak(rig: Rig, nozzle: Any, factor: Any) -> Callable[[], None]:
+    number = rig.nozzle(nozzle)
+    rig.world.set_nozzle_thrust(number, _share("factor", factor))
+    return lambda: rig.world.set_nozzle_thrust(number, 1.0)
+
+
+def _nozzle_stuck_on(rig: Rig, nozzle: Any) -> Callable[[], None]:
+    number = rig.nozzle(nozzle)
+    rig.world.stick_nozzle_on(number, True)
+    return lambda: rig.world.stick_nozzle_on(number, False)
+
+
+def _bus_fault(rig: Rig, bus: Any, fault: Any, **details: Any) -> Callable[[], None]:
+    if bus not in rig.buses:
+        raise ValueError(f"no bus {bus!r}; buses: {', '.join(rig.buses)}")
+    try:
+        kind = FaultKind(fault)
+    except ValueError:
+        raise ValueError(f"no bus fault {fault!r}; faults: {', '.join(k.value for k in FaultKind)}") from None
+    twin = rig.buses[bus]
+    handle = twin.inject(Fault(kind=kind, **details))
+    return lambda: twin.clear(handle)
+
+
+def _valve_node_reset(rig: Rig, node: Any) -> Callable[[], None]:
+    _member("node", node, rig.nodes).reset(rig.now_ns)
+    return _nothing
+
+
+def _device_reset(rig: Rig, device: Any) -> Callable[[], None]:
+    if device in rig.nodes:
+        return _valve_node_reset(rig, device)
+    _member("device", device, rig.chips).reset()
+    return _nothing
+
+
+def _panel(rig: Rig, factor: Any) -> Callable[[], None]:
+    rig.world.set_panel(_share("factor", factor))
+    return lambda: rig.world.set_panel(1.0)
+
+
+def _eclipse(rig: Rig) -> Callable[[], None]:
+    rig.world.set_eclipse(True)
+    return lambda: rig.world.set_eclipse(False)
+
+
+def _disturbance(rig: Rig, force_n: Any = (0, 0, 0), torque_n_m: Any = (0, 0, 0)) -> Callable[[], None]:
+    rig.world.set_disturbance(_vector("force_n", force_n), _vector("torque_n_m", torque_n_m))
+    return lambda: rig.world.set_disturbance((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+
+
+def _soc_battery(rig: Rig, value: Any) -> Callable[[], None]:
+    rig.world.set_battery_soc(_share("value", value))
+    return _nothing
+
+
+def _soc_supercap(rig: Rig, value: Any) -> Callable[[], None]:
+    rig.world.set_supercap_soc(_share("value", value))
+    return _nothing
+
+
+def _temperature(rig: Rig, node: Any, celsius: Any) -> Callable[[], None]:
+    _member("node", node, rig.world.temperatures_c)
+    rig.world.set_temperature(node, float(celsius))
+    return _nothing
+
+
+def _share(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+        raise ValueError(f"{name} is {value!r}; 0..1 is allowed")
+    return float(value)
+
+
+def _vector(name: str, value: Any) -> Vec3:
+    if not isinstance(value, list | tuple) or len(value) != 3:
+        raise ValueError(f"{name} must be three numbers, got {value!r}")
+    return (float(value[0]), float(value[1]), float(value[2]))
+
+
+def _member(what: str, name: Any, table: Mapping[str, Any]) -> Any:
+    if name not in table:
+        raise ValueError(f"no {what} {name!r}; there are: {', '.join(table)}")
+    return table[name]
+
+
+FAULTS: dict[str, tuple[Callable[..., Callable[[], None]], dict[str, bool]]] = {
+    "nozzle_off": (_nozzle_off, {"nozzle": True}),
+    "nozzle_weak": (_nozzle_weak, {"nozzle": True, "factor": True}),
+    "nozzle_stuck_on": (_nozzle_stuck_on, {"nozzle": True}),
+    "bus_fault": (
+        _bus_fault,
+        {"bus": True, "fault": True, "address": False, "channel": False, "line": False, "probability": False,
+         "byte": False, "bit": False, "count": False},
+    ),
+    "valve_node_reset": (_valve_node_reset, {"node": True}),
+    "device_reset": (_device_reset, {"device": True}),
+    "panel": (_panel, {"factor": True}),
+    "eclipse": (_eclipse, {}),
+    "disturbance": (_disturbance, {"force_n": False, "torque_n_m": False}),
+    "soc_battery": (_soc_battery, {"value": True}),
+    "soc_supercap": (_soc_supercap, {"value": True}),
+    "temperature": (_temperature, {"node": True, "celsius": True}),
+}

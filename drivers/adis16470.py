@@ -177,7 +177,7 @@ class Device:
                 raise self.place.error(Cause.STALE_COUNTER, f"DATA_CNTR is still {counter}")
             elapsed_ns = now_ns - self._read_ns
             limit = elapsed_ns * self._limit_per_ns + COUNTER_SLACK
-            if self._restarted or limit < min((counter - last) % COUNTER_MODULUS, COUNTER_MODULUS):
+            if self._restarted or (counter - last) % COUNTER_MODULUS > limit:
                 self._restarted = True
                 raise self.place.error(Cause.IMPLAUSIBLE, f"unit restarted: DATA_CNTR from {last} to {counter}")
         self._counter = counter

@@ -10,7 +10,7 @@ is read in turn: ADC_CONFIG, DIAG_ALRT, CHARGE, ENERGY, SHUNT_CAL, DIETEMP. Char
 registers reveal a brown-out (both fall back to reset values); a lost configuration refuses every further sample until
 ``initialise`` has run. The accumulators are not cleared at start, so charge survives a restart of the software.
 
-Held against: the worked example of TI SLYS023A table 8-4 (same registers); Linux's ina238 driver for the shared part.
+Held against: the worked example of TI SLYS023A table 8-4 (same registers); values that Linux's ina238 driver computed.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The chip has one control register without a pointer: bit n connects channel n af
 after power-up (TI SCPS143G, sections 8.4.2 and 8.6.2). It has no identity. A transfer that fails behind a channel makes
 the selection unknown again, so a switch that lost its supply is set anew before the next transfer.
 
-Held against: TI SCPS143G; QEMU's pca9548 behaves alike (a channel that is off does not acknowledge).
+Held against: nothing independent yet; the datasheet alone.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ yet converted can't pass for 0 deg C. Low byte: bit 0 OPEN (remote only), bit 1 
 returns ``None``. A sample is four two-byte reads (each from one conversion) and a look at the configuration, because
 after a brown-out the chip answers in the other range. A shorted diode reads -64 deg C; both faults are ``None``.
 
-Held against: TI's format table; values of Linux's tmp421 driver; QEMU's tmp423 speaks the same registers.
+Held against: TI's format table; values that Linux's tmp421 driver computed.
 """
 
 from __future__ import annotations

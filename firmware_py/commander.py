@@ -32,7 +32,7 @@ from firmware_py.gnc.guidance import (
     Translate,
 )
 from firmware_py.journal import Journal
-from firmware_py.mission import Sequencer, StepOutcome
+from firmware_py.mission import Sequencer, StepOutcome, StepRecord
 from hal.frames import Vec3, multiply, norm, quaternion_from_rotation_vector, rotate, scale, unit
 from hal.profile import BodyConfig
 
@@ -110,6 +110,11 @@ class Commander:
     def position(self) -> tuple[int, int]:
         """Number of the step being flown, from 0, and how many there are."""
         return self._sequencer.position
+
+    @property
+    def records(self) -> list[StepRecord]:
+        """Steps that have ended."""
+        return self._sequencer.records
 
     @property
     def finished(self) -> bool:

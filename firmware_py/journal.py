@@ -25,6 +25,9 @@ class Journal(Protocol):
     def fast_row(self, t_ns: int, row: bytes) -> None:
         """The packed row of one fast tick, for the crash-proof ring."""
 
+    def medium_row(self, t_ns: int, row: bytes) -> None:
+        """The packed row at the medium rate, for the longer ring."""
+
     def end_tick(self, t_ns: int) -> None:
         """A fast tick ended: store its bus transfers."""
 
@@ -51,6 +54,9 @@ class NoJournal:
         """See Journal."""
 
     def fast_row(self, t_ns: int, row: bytes) -> None:
+        """See Journal."""
+
+    def medium_row(self, t_ns: int, row: bytes) -> None:
         """See Journal."""
 
     def end_tick(self, t_ns: int) -> None:

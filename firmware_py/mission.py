@@ -91,6 +91,8 @@ class MissionConfig(Struct, frozen=True, forbid_unknown_fields=True):
     body: str
     board: str
     epoch: str
+    hardware_profile_hash: Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    """Body and board that the mission was made for; another one boots into SAFE. Not given: any."""
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
     duration_s: Annotated[float, Meta(gt=0.0, le=604_800.0)] = 600.0
     initial: InitialConfig = InitialConfig()

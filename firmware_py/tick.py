@@ -105,6 +105,7 @@ class FlightSoftware:
         self._hottest: float | None = None
         self._enabled = False
         self._pulse_mask = 0
+        self._row = b""
         self._sun_t = self._field_t = -1
         hardware.propulsion.set_heartbeat(True)
 
@@ -200,6 +201,7 @@ class FlightSoftware:
             self._pulse_mask,
             MOTION_NUMBER[self.supervisor.modes.motion],
         )
+        self._row = row
         self.journal.fast_row(now_ns, row)
         self.journal.end_tick(now_ns)
 
@@ -238,6 +240,7 @@ class FlightSoftware:
     def telemetry(self, now_ns: int) -> None:
         """The dictionary's channels to the recorder."""
         self.journal.snapshot(now_ns, self.snapshot(now_ns))
+        self.journal.medium_row(now_ns, self._row)
 
     # -- slow: housekeeping
 

@@ -294,6 +294,8 @@ def _ltc3350(rig: Rig, device: DeviceConfig) -> None:
         rig._clock, cells=int(device.settings.get("cells", 4)),
         full_voltage_v=float(device.settings.get("full_voltage_v", 10.0)),
         sense_ohm=float(device.settings.get("sense_ohm", 0.006)),
+        rt_ohm=float(device.settings.get("rt_ohm", 107_000.0)),
+        rtst_ohm=float(device.settings.get("rtst_ohm", 121.0)),
     )
     rig._on_i2c(device, chip)
     power = rig.world.power

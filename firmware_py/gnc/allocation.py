@@ -33,6 +33,7 @@ COLUMN_SPREAD = 1e-6
 """Relative spread of the columns that puts the zonotope in general position; it bounds the wrench error at saturation."""
 DUAL_TOLERANCE = 1e-10
 CHUNK = 20_000
+MOST_TABLES = 256
 ALL_BASES_UP_TO = 18
 """Nozzle count up to which every basis is kept, so that any failed set has its table."""
 MOST_VIOLATIONS = 4
@@ -41,16 +42,23 @@ MOST_VIOLATIONS = 4
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Optimal bases and zonotope facets over the nozzles that still work."""
+    """Optimal bases over the nozzles that still work."""
 
+    failed: int
+    alive: npt.NDArray[np.bool_]
     vertices: Array
     inverses: Array
     columns: npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class _Zonotope:
+    """Facets of what the nozzles that still work can make: normal, reach along it both ways, the five columns in it."""
+
     normals: Array
     support: Array
     support_negative: Array
     facets: npt.NDArray[np.intp]
-    alive: npt.NDArray[np.bool_]
 
 
 class Allocator:
@@ -80,10 +88,11 @@ class Allocator:
         self._enumerate_bases()
         self._enumerate_facets()
         self._tables: dict[int, _Table] = {}
+        self._zonotopes: dict[int, _Zonotope] = {}
         self._failed = 0
         self._table = self._make_table(0)
-        for nozzle in range(self.count):
-            self._make_table(1 << nozzle)
+        for failed in (0, *(1 << nozzle for nozzle in range(self.count))):
+            self._make_zonotope(self._make_table(failed))
 
     @property
     def failed(self) -> int:
@@ -136,30 +145,41 @@ class Allocator:
 
         Zero for a direction that the nozzles left cannot make.
         """
-        return self._reach(self._table, np.asarray(wrench, dtype=np.float64))[0]
+        return self._reach(self._make_zonotope(self._table), np.asarray(wrench, dtype=np.float64))[0]
 
     def _make_table(self, failed: int) -> _Table:
         known = self._tables.get(failed)
         if known is not None:
             return known
+        if len(self._tables) >= MOST_TABLES:
+            # Masks of the moment (cooldowns) come and go; the singles are quickly made again.
+            self._tables.clear()
         usable = ((self._basis_mask & failed) == 0) & ((self._violated & ~np.int64(failed)) == 0)
-        alive = np.array([not failed >> n & 1 for n in range(self.count)])
-        facets = self._facet_columns
-        keep = ((self._facet_mask & failed) == 0).nonzero()[0]
-        normals = self._facet_normals[keep]
-        projections = normals @ self._generic[:, alive]
-        table = _Table(
+        table = self._tables[failed] = _Table(
+            failed,
+            np.array([not failed >> n & 1 for n in range(self.count)]),
             np.ascontiguousarray(self._vertices[usable]),
             np.ascontiguousarray(self._inverses[usable]),
             np.ascontiguousarray(self._columns[usable]),
+        )
+        return table
+
+    def _make_zonotope(self, table: _Table) -> _Zonotope:
+        known = self._zonotopes.get(table.failed)
+        if known is not None:
+            return known
+        if len(self._zonotopes) >= MOST_TABLES:
+            self._zonotopes.clear()
+        keep = ((self._facet_mask & table.failed) == 0).nonzero()[0]
+        normals = self._facet_normals[keep]
+        projections = normals @ self._generic[:, table.alive]
+        zonotope = self._zonotopes[table.failed] = _Zonotope(
             normals,
             np.maximum(projections, 0.0).sum(axis=1),
             np.maximum(-projections, 0.0).sum(axis=1),
-            facets[keep],
-            alive,
+            self._facet_columns[keep],
         )
-        self._tables[failed] = table
-        return table
+        return zonotope
 
     def _enumerate_bases(self) -> None:
         """Every basis with its inverse, dual vertex and the columns that forbid it (bit mask)."""
@@ -212,21 +232,22 @@ class Allocator:
         self._facet_mask = (np.int64(1) << self._facet_columns.astype(np.int64)).sum(axis=1)
 
     @staticmethod
-    def _reach(table: _Table, b: Array) -> tuple[float, int, bool]:
+    def _reach(zonotope: _Zonotope, b: Array) -> tuple[float, int, bool]:
         """Scale at which the ray along ``b`` leaves the zonotope, the facet there and whether its normal points back."""
-        if not len(table.normals):
+        if not len(zonotope.normals):
             return 0.0, -1, False
-        along = table.normals @ b
-        support = np.where(along >= 0.0, table.support, table.support_negative)
+        along = zonotope.normals @ b
+        support = np.where(along >= 0.0, zonotope.support, zonotope.support_negative)
         scale = support / np.maximum(np.abs(along), 1e-300)
         facet = int(scale.argmin())
         return float(scale[facet]), facet, bool(along[facet] < 0.0)
 
     def _saturated(self, table: _Table, b: Array, cheapest: Array) -> tuple[Array, float]:
-        scale, facet, backward = self._reach(table, b)
+        zonotope = self._make_zonotope(table)
+        scale, facet, backward = self._reach(zonotope, b)
         wanted = scale * b
-        normal = -table.normals[facet] if backward else table.normals[facet]
-        free = table.facets[facet]
+        normal = -zonotope.normals[facet] if backward else zonotope.normals[facet]
+        free = zonotope.facets[facet]
         edge = ((normal @ self._generic > 0.0) & table.alive).astype(np.float64)
         edge[free] = 0.0
         rest = (wanted - self.wrenches @ edge) * self._row_scale
@@ -250,10 +271,9 @@ class Allocator:
         """Nozzles above full thrust set to full, the rest of ``b`` made by the others; None if that leads nowhere."""
         duty = cheapest
         full = np.zeros(self.count, dtype=bool)
-        failed = self._mask(~table.alive)
         for _ in range(4):
             full |= duty > 1.0 + 1e-9
-            barred = failed | self._mask(full)
+            barred = table.failed | self._mask(full)
             usable = (((self._basis_mask & barred) == 0) & ((self._violated & ~np.int64(barred)) == 0)).nonzero()[0]
             if not len(usable):
                 return None

@@ -52,6 +52,10 @@ FINEST_VELOCITY_TOLERANCE = 0.003
 MOVING_SHARE = 0.06
 """Tolerable error as a share of the wanted rate or speed."""
 
+PUSHED_SPEED_M_S = 0.1
+PUSHED_RATE_TOLERANCE = 4.0
+"""While a speed error of PUSHED_SPEED_M_S is being taken out, rate errors up to five tolerances count as one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -112,6 +116,10 @@ class Controller:
         velocity, push_acts, velocity_tolerance, distance = self._push(nav, target)
         rate_error = None if rate is None else norm(subtract(rate, nav.rate))
         velocity_error = None if velocity is None else norm(subtract(velocity, nav.velocity))
+        if push_acts and velocity_error is not None:
+            # While the craft is being pushed, errors of its rate wait for the windows after.
+            rate_tolerance *= 1.0 + min(PUSHED_RATE_TOLERANCE, velocity_error / PUSHED_SPEED_M_S)
+            velocity_tolerance += MOVING_SHARE * min(velocity_error, PUSHED_SPEED_M_S)
         impulse = NOTHING
         if (turn_acts or push_acts) and not held_back:
             impulse = self._impulse(nav, rate, velocity, target.full_push)

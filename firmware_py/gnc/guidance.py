@@ -44,7 +44,7 @@ SETTLE_NS = 2_000_000_000
 REST_SPEED_M_S = 0.05
 """Speed at which a brake has ended (CANON sections 9 and 10.3)."""
 DETUMBLED_RAD_S = radians(0.1)
-BRAKE_SHARE = 0.7
+BRAKE_SHARE = 0.85
 """Share of the cheapest deceleration that a planned stop uses: room for a nozzle less and for thrust errors."""
 SEARCH_RATE_RAD_S = radians(0.5)
 SUN_STOP_RAD = radians(5.0)

@@ -236,27 +236,30 @@ class ThrusterFaultDetector:
         return ThrusterVerdict(now_ns, suspect, NozzleFault.STUCK_ON, evidence, 0)
 
     def _who_pushes(self, dt_s: float, forced: bool) -> tuple[int, float]:
-        """The nozzle, commanded shut through the last 50 ms, that best explains the residual; -1 if none does."""
+        """The nozzle, commanded shut through the last 50 ms, that best explains the residual; -1 if none does.
+
+        A nozzle that fired and did not push leaves the same residual as one opposite to it that stays open, so while
+        that explains as much, nobody is accused: once the pulse is over only the stuck one still pushes.
+        """
         base_s = BASE_TICKS * dt_s
-        end_ms = self._window_s * 1e3
-        start_ms = end_ms - base_s * 1e3
-        latency_ms = self._latency_s * 1e3
-        shut = np.array([
-            close <= open_ or close + latency_ms <= start_ms or open_ + latency_ms >= end_ms
-            for open_, close in zip(self._plan.open_ms, self._plan.close_ms, strict=True)
-        ])
-        impulses = (self._wrench * base_s)[self._axes]
-        covariance = self._noise(BASE_TICKS, dt_s, forced)[np.ix_(self._axes, self._axes)]
+        end_s = self._window_s - self._latency_s
+        opens = np.array(self._plan.open_ms) * 1e-3
+        closes = np.array(self._plan.close_ms) * 1e-3
+        fired_s = np.clip(np.minimum(closes, end_s) - np.maximum(opens, end_s - base_s), 0.0, None)
+        wrenches = self._wrench[self._axes]
         residual = np.array(self._recent_sum)[self._axes]
-        weighted = np.linalg.solve(covariance, impulses)
-        size = np.einsum("in,in->n", impulses, weighted)
-        share = (residual @ weighted) / size
-        gain = np.where(shut & (share > 0.5), share * share * size, -np.inf)
+        covariance = self._noise(BASE_TICKS, dt_s, forced)[np.ix_(self._axes, self._axes)]
+        weighted = np.linalg.solve(covariance, wrenches)
+        size = np.einsum("in,in->n", wrenches, weighted)
+        along = residual @ weighted
+        share = along / (size * base_s)
+        gain = np.where((fired_s <= 0.0) & (share > 0.5), along * along / size, -np.inf)
+        idle = np.where(fired_s > 0.0, -fired_s * (2.0 * along + fired_s * size), -np.inf)
         order = gain.argsort()
         best, second = int(order[-1]), int(order[-2])
         if (
             gain[best] < CLEARLY_BETTER
-            or gain[best] - gain[second] < BETTER_THAN_NEXT
+            or gain[best] - max(gain[second], idle.max()) < BETTER_THAN_NEXT
             or share[best] * self._torques[best] < self._limit
         ):
             return -1, 0.0

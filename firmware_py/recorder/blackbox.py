@@ -10,7 +10,7 @@ channel                 encoding  one message
 ``/command``            json      one stage of one command: number, name, source, state, codes, detail, arguments
 ``/bus``                cbor      one tick: a list of :data:`firmware_py.recorder.tap.Transfer`
 ``/truth``              json      what a rig knows of its world; absent from flights of real craft
-``/timing``             json      scheduler profile; absent on simulated clocks, whose bytes must not depend on a machine
+``/timing``             json      scheduler profile; absent on simulated clocks: bytes must not depend on a machine
 ======================  ========  =================================================================================
 
 Time stamps are ``epoch_ns`` + flight time. Metadata and attachments come before the first message, so that a file cut
@@ -223,6 +223,7 @@ class BlackBox:
         self._epoch_ns = epoch_ns
         self._max_bytes = max_bytes
         self._full = False
+        self._finished = False
         self._closed = False
         self._sink = _Sink(_open(self.path, overwrite))
         self._encode = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number").encode
@@ -238,6 +239,10 @@ class BlackBox:
         for topic, schema in zip(TOPICS, schemas, strict=True):
             self._register(topic, schema)
         self._late: dict[str, int] = {}
+        if self._sink.failure is not None:
+            os.close(self._sink.descriptor)
+            problem = f"cannot be written ({self._sink.failure})"
+            raise RecordError(self.path, problem, "make room or choose another place")
 
     def snapshot(self, t_ns: int, row: Mapping[str, Any] | msgspec.Struct) -> None:
         """One telemetry snapshot at flight time ``t_ns``. A number that is not finite is stored as null."""
@@ -246,7 +251,7 @@ class BlackBox:
     def event(
         self, t_ns: int, code: str, severity: str, text: str = "", data: Mapping[str, Any] | None = None
     ) -> None:
-        """One event: code and severity (info, warning, critical) from ``fdir.codes``, a clause for people, arguments."""
+        """One event: code and severity (info, warning, critical) of ``fdir.codes``, a clause for people, arguments."""
         self._add(_EVENT, t_ns, self._encode(_Event(code, severity, text, data)))
 
     def command(
@@ -264,7 +269,7 @@ class BlackBox:
         self._add(_COMMAND, t_ns, self._encode(_Command(number, name, source, state, codes, detail, arguments)))
 
     def bus(self, t_ns: int, transfers: Sequence[Transfer]) -> None:
-        """The transfers of one tick (``TapLog.take()``); call every tick, also with none, so that a replay has its times."""
+        """The transfers of one tick (``TapLog.take()``). Call every tick, also with none: a replay needs its time."""
         self._add(_BUS, t_ns, cbor2.dumps(transfers))
 
     def truth(self, t_ns: int, row: Mapping[str, Any]) -> None:
@@ -278,7 +283,7 @@ class BlackBox:
     @property
     def failure(self) -> str | None:
         """Why nothing is recorded any more, or ``None``."""
-        if self._sink.failure is None and self._full:
+        if self._full:
             return f"file has reached its limit of {self._max_bytes} bytes"
         return self._sink.failure
 
@@ -293,8 +298,8 @@ class BlackBox:
 
     def flush(self) -> None:
         """Close the open chunk and hand it to the kernel. More often than once a second costs compression."""
-        if not (self._closed or self._full):
-            self._writer.flush()
+        if not self._finished and self._sink.failure is None:
+            self._writer.flush()  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Finish the file (index, summary) and close it. Calling it again does nothing."""
@@ -316,7 +321,7 @@ class BlackBox:
         self.close()
 
     def _add(self, channel: int, t_ns: int, data: bytes) -> None:
-        if self._closed or self._full or self._sink.failure is not None:
+        if self._finished or self._sink.failure is not None:
             self.dropped += 1
             return
         stamp = self._epoch_ns + t_ns
@@ -324,13 +329,14 @@ class BlackBox:
         self._sequence[channel] = (number + 1) & 0xFFFF_FFFF
         self._writer.add_message(channel, stamp, data, stamp, number)
         if self._sink.position >= self._max_bytes:
+            self._full = True
             self._finish()
 
     def _finish(self) -> None:
         # After an error the summary would stand behind a hole; a file without one is read as far as it is whole.
-        if not self._full and self._sink.failure is None:
-            self._writer.finish()
-        self._full = True
+        if not self._finished and self._sink.failure is None:
+            self._writer.finish()  # type: ignore[no-untyped-call]
+        self._finished = True
 
     def _register(self, topic: str, schema: dict[str, Any] | None) -> int:
         if schema is None:
@@ -354,7 +360,7 @@ def _open(path: Path, overwrite: bool) -> int:
     try:
         return os.open(path, flags, 0o644)
     except FileExistsError:
-        raise RecordError(path, "a file of that name exists", "choose another name or move the old flight away") from None
+        raise RecordError(path, "a file of that name exists", "choose another name or move it away") from None
     except FileNotFoundError:
         raise RecordError(path, "its folder does not exist", f"make {path.parent} first") from None
     except OSError as error:

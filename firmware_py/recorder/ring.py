@@ -329,7 +329,7 @@ def read_ring(path: Path | str) -> RingContents:
         )
     version, name, slot_size, slots, epoch_ns, crc = header
     if version != VERSION:
-        raise RecordError(path, f"is a ring of version {version}", f"read it with software for it; this knows {VERSION}")
+        raise RecordError(path, f"is a ring of version {version}; this software knows {VERSION}", "install a newer version")
     records: list[RingRecord] = []
     corrupt = 0
     for index in range(slots):

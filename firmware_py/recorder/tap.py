@@ -18,7 +18,7 @@ __all__ = ["EXTENDED", "CanTap", "GpioTap", "I2cTap", "Op", "SerialTap", "SpiTap
 Transfer = tuple[int, int, int | str | None, bytes | int, bytes | None, str | None]
 """Bus index, :class:`Op`, where, sent, received, fault.
 
-* where: I2C address, SPI select, CAN identifier (:data:`EXTENDED` set for 29 bits), GPIO line; ``None`` on serial ports.
+* where: I2C address, SPI select, CAN identifier (with :data:`EXTENDED` if 29 bits), GPIO line; ``None`` on serial.
 * sent: the bytes sent. For a reception: how many polls before it, since the last transfer of this bus in the tick,
   came back empty. For SPI_CONFIGURE: mode, then the clock limit in Hz as u32, little-endian.
 * received: the bytes received; ``None`` if the operation receives nothing or failed.
@@ -245,7 +245,7 @@ class CanTap:
 
 
 class SerialTap:
-    """SerialBus that records. ``inner`` is the bus behind it; ``empty_polls`` counts since the last transfer or take."""
+    """SerialBus that records. ``inner`` is the bus behind it; ``empty_polls`` as for CanTap."""
 
     __slots__ = ("_append", "_index", "empty_polls", "inner", "name")
 

@@ -312,7 +312,7 @@ def _energy_wh(key: str) -> Callable[[Scope], Value]:
         known = [w for w in watts if w is not None]
         if len(known) < 2 or len(known) < len(watts):
             return None
-        joules = sum(
+        joules: float = sum(
             0.5 * (known[i] + known[i + 1]) * (rows[i + 1][0] - rows[i][0]) / NS for i in range(len(rows) - 1)
         )
         return joules / 3600.0

@@ -575,7 +575,6 @@ class Cia401ValveNode:
         t_ns = self._catch_up(t_ns)
         self._powered = False
         self._bank.cancel(t_ns)
-        self._bank.forget(t_ns)
         self._state = NmtState.BOOT_UP
         self._defaults()
         self.next_event_ns = FAR_NS

@@ -966,7 +966,9 @@ def test_a_foreign_node_is_set_up_started_and_armed(foreign: Callable[..., Forei
     assert bench.peer.local.nmt.state == "OPERATIONAL"
     assert bench.valves.node(A).heartbeat_ok
     assert bench.valves.nodes[A].serial == 9
-    assert sum(bench.valves.nodes[A].counters.rejected.values()) == 0
+    # On a busy machine a request may be repeated, and then be answered twice.
+    counters = bench.valves.nodes[A].counters
+    assert sum(counters.rejected.values()) <= counters.sdo_repeats
     bench.valves.arm(time.monotonic_ns())
     assert bench.until(lambda: bench.valves.node(A).armed)
     assert bench.peer.stored()[0x2100, 0] == b"\x01"

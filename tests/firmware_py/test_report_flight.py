@@ -21,8 +21,8 @@ STEPS = (
 )
 NODES = ("core", "pdu", "supercap", "battery", "hull", "sensor_head", "comms", "dock_bridge")
 TRUTH_KEYS = (
-    "position_m", "velocity_m_s", "quaternion", "rate_rad_s", "mass_kg", "propellant_kg", "total_impulse_n_s", "open_mask",
-    "soc_battery", "soc_supercap", "bus_voltage_v", "array_w", "load_w", "temperatures_c", "pulse_rule_violations",
+    "position_m", "velocity_m_s", "quaternion", "rate_rad_s", "mass_kg", "propellant_kg", "total_impulse_n_s",
+    "open_mask", "soc_battery", "soc_supercap", "bus_voltage_v", "array_w", "load_w", "temperatures_c", "pulse_rule_violations",
 )
 
 
@@ -81,7 +81,7 @@ def make_flight(duration_s: float = 300.0, rate_hz: int = 20, truth: bool = True
             pulses = [int(rng.integers(6, 51)) * 5 if rng.random() < busy else 0 for _ in range(16)]
             if t >= 92:
                 pulses[5] = 0
-            impulse += 250 * sum(pulses) * 1e-3
+            impulse += 12 * sum(pulses) * 1e-3
         decay = exp(-max(0.0, t - 4) / 5)
         rate = [radians(3.2) * decay, radians(-2.6) * decay, radians(2.8) * decay]
         if step == "slew" and t < 105:
@@ -95,7 +95,8 @@ def make_flight(duration_s: float = 300.0, rate_hz: int = 20, truth: bool = True
         true_position = (x, 0.05 * sin(t / 20), -0.03 * cos(t / 15) + 0.03)
         drift = 0.0008 * t
         soc_b = 0.80 - 0.02 * min(t, 60) / 60 + 0.00002 * max(0.0, t - 60)
-        soc_c = 0.70 - (0.15 * (t - 118) / 6 if 118 <= t < 124 else 0.15 * max(0.0, 1 - (t - 124) / 60) if t >= 124 else 0)
+        boosted = 0.0 if t < 118 else (t - 118) / 6 if t < 124 else max(0.0, 1 - (t - 124) / 60)
+        soc_c = 0.70 - 0.15 * boosted
         array = 34.5 if 45 < t < 80 else 12.0 + 10 * sin(t / 30)
         temperatures: dict[str, float | None] = {
             name: round(18 + 2 * k + (8 + k) * (1 - exp(-t / (60 + 20 * k))) + 0.1 * float(rng.random()), 2)
@@ -120,7 +121,8 @@ def make_flight(duration_s: float = 300.0, rate_hz: int = 20, truth: bool = True
             "battery_current_a": 4.4 - array / 27, "temperature_c": temperatures, "sun_body": [-1.0, 0.0, 0.0],
             "propellant_kg": 12.0 - impulse / 588.4, "on_ms": list(pulses), "masked_nozzles": [5] if t >= 92 else [],
             "armed": t > 4, "attitude_known": known, "gyro_bias_rad_s": [1e-4, -2e-4, 3e-4],
-            "devices": {"temps_b": "degraded"} if 150 <= t < 170 else {}, "bus_failures": int(t > 150) * 3, "gate_vetoes": 0,
+            "devices": {"temps_b": "degraded"} if 150 <= t < 170 else {},
+            "bus_failures": int(t > 150) * 3, "gate_vetoes": 0,
         }))
         truths.append((t_ns, {
             "position_m": list(true_position), "velocity_m_s": [speed, 0.0, 0.0], "quaternion": list(true_attitude),

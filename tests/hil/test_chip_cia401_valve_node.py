@@ -212,6 +212,24 @@ def test_prolonging_to_less_than_the_shortest_pulse_is_refused(bench: Bench) -> 
     assert bench.refusals == [(0, 3)]
 
 
+def test_a_pulse_to_the_end_that_is_replaced_long_before_is_no_refusal(bench: Bench) -> None:
+    bench.window({0: (0, 250)})
+    bench.to(110)
+    bench.window({})
+    bench.to(600)
+    assert bench.edges == [(100, 0, True), (130, 0, False)]
+    assert bench.refusals == []
+
+
+def test_the_pause_counts_from_the_end_of_a_stretched_pulse(bench: Bench) -> None:
+    bench.window({0: (0, 100), 1: (0, 100)})
+    bench.to(110)
+    bench.window({0: (49, 100), 1: (50, 100)})
+    bench.to(600)
+    assert bench.refusals == [(0, 3)]
+    assert bench.edges[2:] == [(130, 0, False), (130, 1, False), (160, 1, True), (210, 1, False)]
+
+
 @pytest.mark.parametrize("off_ms", [-10, -5, 0, 5, 10])
 def test_a_pulse_goes_on_across_a_seam_of_up_to_10_ms(bench: Bench, off_ms: int) -> None:
     bench.window({0: (200, 250)})
@@ -440,10 +458,15 @@ def test_a_cancelled_window_reports_what_was_driven(bench: Bench) -> None:
     assert bench.of(0x280) == [bytes((5, 0, 0, 0, 0, 0, 0, 0))]
 
 
-def test_cancelling_drops_waiting_halves(bench: Bench) -> None:
+@pytest.mark.parametrize("by_line", [True, False])
+def test_cancelling_drops_waiting_halves(bench: Bench, by_line: bool) -> None:
     bench.send(0x300 + NODE, bytes(8))
     bench.send(0x400 + NODE, b"\x64" * 8)
-    bench.send(0x200 + NODE, b"\0")
+    if by_line:
+        bench.node.set_enable(False, bench.bus.now_ns)
+        bench.node.set_enable(True, bench.bus.now_ns)
+    else:
+        bench.send(0x200 + NODE, b"\0")
     bench.sync()
     bench.to(300)
     assert bench.edges == []
@@ -548,6 +571,14 @@ def test_heartbeats_of_others_do_not_count() -> None:
     assert [code for code, _ in bench.emergencies] == [0x8130]
 
 
+def test_watching_can_be_ended() -> None:
+    bench = watched()
+    bench.sdo_write(0x1016, 1, 0, 4)
+    bench.to(300)
+    assert bench.emergencies == []
+    assert bench.state[1] & 0b100 == 0
+
+
 def test_a_returning_heartbeat_ends_the_error_but_arms_nothing() -> None:
     bench = watched()
     bench.to(200)
@@ -626,6 +657,7 @@ def test_rpdo1_keeps_pause_longest_burn_and_cooldown(bench: Bench) -> None:
     bench.to(3200)
     assert bench.edges == [(100, 0, True), (3100, 0, False)]
     assert bench.refusals == [(0, 4)]
+    assert bench.sdo_read(0x6200, 1) == 0
     bench.send(0x200 + NODE, b"\x03")
     assert bench.refusals == [(0, 4), (0, 5)]
     bench.to(3250)

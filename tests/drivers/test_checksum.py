@@ -1,0 +1,36 @@
+"""The CRC agrees with its published check value and finds every single flipped bit."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drivers.checksum import crc16_ccitt_false
+
+
+def test_check_value_of_the_catalogue() -> None:
+    assert crc16_ccitt_false(b"123456789") == 0x29B1
+
+
+def test_nothing_at_all_is_the_initial_value() -> None:
+    assert crc16_ccitt_false(b"") == 0xFFFF
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(data=st.binary(min_size=1, max_size=40), bit=st.integers(0, 319))
+def test_one_flipped_bit_changes_it(data: bytes, bit: int) -> None:
+    index, shift = divmod(bit % (8 * len(data)), 8)
+    flipped = bytearray(data)
+    flipped[index] ^= 1 << shift
+    assert crc16_ccitt_false(flipped) != crc16_ccitt_false(data)
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(data=st.binary(max_size=64))
+def test_equals_the_bitwise_definition(data: bytes) -> None:
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
+    assert crc16_ccitt_false(data) == crc

@@ -1,0 +1,195 @@
+"""RM3100: scale, freshness by the data-ready flag, and a chip that lost its supply."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drivers import rm3100
+from drivers.errors import Cause, DeviceError
+
+ADDRESS = 0x20
+COUNTS = (2250, -1500, 3000)
+"""30, -20, 40 uT at 200 cycles."""
+
+
+class Registers:
+    """An RM3100 (PNI user manual, chapter 5): converts only in continuous mode, which ends when CMM is read."""
+
+    name = "i2c_b"
+
+    def __init__(self) -> None:
+        self.transactions = 0
+        self.power_up()
+
+    def power_up(self) -> None:
+        self.memory = bytearray(0x40)
+        self.memory[0x04:0x0A] = bytes.fromhex("00c800c800c8")
+        self.memory[0x0B] = 0x96
+        self.memory[0x36] = 0x22
+
+    def convert(self, counts: tuple[int, int, int] = COUNTS) -> None:
+        if self.memory[0x01] & 0x71 == 0x71:
+            self.memory[0x24:0x2D] = b"".join(n.to_bytes(3, "big", signed=True) for n in counts)
+            self.memory[0x34] = 0x80 | 0x2A  # bits 6..0 are indeterminate
+
+    def write(self, address: int, data: bytes) -> None:
+        assert address == ADDRESS
+        self.transactions += 1
+        if data[0] == 0x0B:
+            self.memory[0x01] = 0
+        self.memory[data[0] : data[0] + len(data) - 1] = data[1:]
+
+    def read(self, address: int, count: int) -> bytes:
+        raise AssertionError("an RM3100 is read through its pointer")
+
+    def write_read(self, address: int, data: bytes, count: int) -> bytes:
+        assert address == ADDRESS
+        self.transactions += 1
+        answer = bytes(self.memory[data[0] : data[0] + count])
+        if data[0] == 0x01:
+            self.memory[0x01] = 0
+        if data[0] == 0x24:
+            self.memory[0x34] &= 0x7F
+        return answer
+
+
+def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
+    while True:
+        before = bus.transactions
+        try:
+            next(steps)
+        except StopIteration as done:
+            assert bus.transactions == before + 1
+            return done.value
+        assert bus.transactions == before + 1
+
+
+def ready(bus: Registers, cycle_count: int = 200) -> rm3100.Device:
+    device = rm3100.Device(
+        bus, ADDRESS, msgspec.convert({"cycle_count": cycle_count}, type=rm3100.Settings, strict=True)
+    )
+    run(bus, device.initialise())
+    return device
+
+
+def refusal(steps: Generator[None, None, Any]) -> Cause:
+    with pytest.raises(DeviceError) as caught:
+        for _ in steps:
+            pass
+    return caught.value.cause
+
+
+def test_the_reference_row_within_the_kernels_rounding(shared_data: Path) -> None:
+    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["part"] == "RM3100"]
+    assert len(rows) == 1
+    value = rm3100.axis_t(bytes.fromhex(rows[0]["bytes"]), 75.0)
+    assert value == pytest.approx(100e-6)
+    assert value == pytest.approx(float(rows[0]["expected"]) * 1e-6, rel=3e-3)
+
+
+def test_a_sample_is_in_tesla_and_signed() -> None:
+    bus = Registers()
+    device = ready(bus)
+    bus.convert()
+    assert run(bus, device.acquire()).field_t == pytest.approx((30e-6, -20e-6, 40e-6))
+
+
+@pytest.mark.parametrize(("cycle_count", "lsb_per_ut"), [(50, 20.0), (100, 38.0), (200, 75.0)])
+def test_sensitivity_follows_the_cycle_count(cycle_count: int, lsb_per_ut: float) -> None:
+    bus = Registers()
+    device = ready(bus, cycle_count)
+    assert bytes(bus.memory[0x04:0x0A]) == cycle_count.to_bytes(2, "big") * 3
+    bus.convert()
+    assert run(bus, device.acquire()).field_t[0] == pytest.approx(2250 / lsb_per_ut * 1e-6)
+
+
+def test_continuous_mode_survives_initialise() -> None:
+    bus = Registers()
+    ready(bus)
+    assert bus.memory[0x01] == 0x71
+    assert bus.memory[0x0B] == 0x95
+
+
+def test_a_sample_costs_two_transactions() -> None:
+    bus = Registers()
+    device = ready(bus)
+    bus.convert()
+    before = bus.transactions
+    run(bus, device.acquire())
+    assert bus.transactions - before == 2
+
+
+def test_nothing_is_said_before_the_first_conversion() -> None:
+    bus = Registers()
+    device = ready(bus)
+    assert run(bus, device.acquire()) is None
+    bus.convert()
+    assert run(bus, device.acquire()) is not None
+
+
+def test_an_old_conversion_is_not_given_twice() -> None:
+    bus = Registers()
+    device = ready(bus)
+    bus.convert()
+    run(bus, device.acquire())
+    assert refusal(device.acquire()) is Cause.STALE_COUNTER
+
+
+def test_an_unchanged_field_is_still_new() -> None:
+    bus = Registers()
+    device = ready(bus)
+    for _ in range(5):
+        bus.convert()
+        assert run(bus, device.acquire()) is not None
+
+
+def test_a_chip_that_lost_its_supply_is_stale_until_initialised() -> None:
+    bus = Registers()
+    device = ready(bus)
+    bus.convert()
+    run(bus, device.acquire())
+    bus.power_up()
+    bus.convert()
+    assert refusal(device.acquire()) is Cause.STALE_COUNTER
+    run(bus, device.initialise())
+    bus.convert()
+    assert run(bus, device.acquire()) is not None
+
+
+@pytest.mark.parametrize("byte", [0x00, 0x21, 0xFF])
+def test_another_chip_is_refused(byte: int) -> None:
+    bus = Registers()
+    bus.memory[0x36] = byte
+    assert refusal(rm3100.Device(bus, ADDRESS, rm3100.Settings()).initialise()) is Cause.WRONG_ID
+
+
+def test_a_line_held_high_is_refused() -> None:
+    bus = Registers()
+    device = ready(bus)
+    bus.memory[:] = b"\xff" * len(bus.memory)
+    assert refusal(device.acquire()) is Cause.IMPLAUSIBLE
+
+
+@pytest.mark.parametrize("data", [bytes(9), b"\xff" * 9, b"\x7f\xff\xff" + bytes(6), bytes(8)])
+def test_impossible_answers_are_refused(data: bytes) -> None:
+    with pytest.raises(DeviceError):
+        rm3100.field(data, 75.0)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.one_of(st.binary(max_size=10), st.binary(min_size=9, max_size=9)))
+def test_any_bytes_are_a_field_or_a_refusal(data: bytes) -> None:
+    try:
+        sample = rm3100.field(data, 75.0)
+    except DeviceError:
+        return
+    assert all(abs(axis) <= 1.1e-3 for axis in sample.field_t)

@@ -33,16 +33,22 @@ from firmware_py.gnc.guidance import (
 )
 from firmware_py.journal import Journal
 from firmware_py.mission import Sequencer, StepOutcome, StepRecord
-from hal.frames import Vec3, multiply, norm, quaternion_from_rotation_vector, rotate, scale, unit
+from hal.frames import Vec3, multiply, norm, quaternion_from_rotation_vector, rotate, scale, subtract, unit
 from hal.profile import BodyConfig
 
 __all__ = ["Commander"]
 
 IDLE_DEADBAND_DEG = 2.0
-SAFE_DETUMBLE_ABOVE_RAD_S = 0.0524
-"""3 deg/s: above this SAFE nulls the rates first."""
+HOLD_DEADBAND_M = 0.12
+"""Half the room of 0.5 m goes to what dead reckoning does not know; the rest to this band and its overshoot."""
+SAFE_DETUMBLE_ABOVE_RAD_S = 0.0873
+"""5 deg/s: above this SAFE nulls the rates first."""
 SAFE_POINT_BELOW_RAD_S = 0.0175
 """1 deg/s: below this it points at the Sun."""
+SAFE_TURN_RAD_S = 0.0349
+"""2 deg/s: how fast SAFE turns, slow enough for a star tracker and far from the limit above."""
+PUSH_BELOW_RAD_S = 0.0873
+"""5 deg/s: a craft that turns faster than its target asks for gets its rate back before it is pushed on."""
 RADIANS = 0.017453292519943295
 MODE_OF_PHASE = {Phase.BURN: Motion.BURN, Phase.COAST: Motion.COAST, Phase.BRAKE: Motion.BRAKE}
 STEP_CODES = {
@@ -68,7 +74,9 @@ class Commander:
         self, body: BodyConfig, allocator: Allocator, supervisor: Supervisor, sequencer: Sequencer, journal: Journal,
         sun_inertial: Vec3,
     ) -> None:
-        self._limits = GuidanceLimits.from_body(body, allocator)
+        self._limits = dataclasses.replace(
+            GuidanceLimits.from_body(body, allocator), position_deadband_m=HOLD_DEADBAND_M
+        )
         self._idle_limits = dataclasses.replace(self._limits, attitude_deadband_rad=IDLE_DEADBAND_DEG * RADIANS)
         self._cells = body.power.array.normal
         self._supervisor = supervisor
@@ -252,9 +260,12 @@ class Commander:
         else:
             self.target = self._law.update(now_ns, nav)
             self._follow(now_ns, self.target, facts)
-        if directives.bar_burns and (self.target.position is not None or self.target.velocity is not None):
-            self.target = dataclasses.replace(self.target, position=None, velocity=None)
-        return self.target
+        target = self.target
+        excess = norm(subtract(nav.rate, target.rate)) if target.rate is not None else norm(nav.rate)
+        pushed = target.position is not None or target.velocity is not None
+        if pushed and (directives.bar_burns or excess > PUSH_BELOW_RAD_S):
+            return dataclasses.replace(target, position=None, velocity=None)
+        return target
 
     def _guide_in_safe(self, now_ns: int, nav: NavState, facts: Facts) -> Target:
         rate = norm(nav.rate)
@@ -262,7 +273,8 @@ class Commander:
         if law is None or rate > SAFE_DETUMBLE_ABOVE_RAD_S:
             law = law if isinstance(law, Detumble) else Detumble(self._limits)
         if isinstance(law, Detumble) and rate < SAFE_POINT_BELOW_RAD_S:
-            law = SunTrack(self._limits, self._cells, self._sun_inertial)
+            slow = dataclasses.replace(self._limits, slew_rate_rad_s=min(SAFE_TURN_RAD_S, self._limits.slew_rate_rad_s))
+            law = SunTrack(slow, self._cells, self._sun_inertial)
         if isinstance(law, SunTrack):
             law.economy = facts.soc_supercap is None or facts.soc_supercap < facts.hold_soc
         self._safe_law = law

@@ -253,6 +253,9 @@ class FlightSoftware:
             if reading is not None and reading.ok and reading.value is not None:
                 shares.append((reading.value - node.warn_c) / max(node.trip_c - node.warn_c, 1e-9))
         self._hottest = max(shares) if shares else None
+        mass_kg = self.profile.body.mass.dry_kg + max(0.0, self.propellant_kg)
+        self.estimator.navigation.set_mass(mass_kg)
+        self.controller.set_mass(mass_kg)
         if self._self_test is None:
             passed, report = self.hardware.self_test()
             ready = self.hardware.propulsion.state().ready
@@ -337,8 +340,8 @@ class FlightSoftware:
         )
 
     def _accuse(self, verdicts: list[ThrusterVerdict], facts: Facts) -> None:
-        """Tell fdir of nozzles that did not push, or did not stop."""
-        for verdict in verdicts:
+        """Tell fdir of nozzles that did not push, or did not stop. An empty tank pushes with none of them."""
+        for verdict in verdicts if self.propellant_kg > 0.0 else ():
             self.supervisor.nozzle_failed(verdict.nozzle, verdict.fault.value.replace("_", " "), facts)
 
     def _failed_mask(self) -> int:

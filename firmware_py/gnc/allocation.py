@@ -2,13 +2,15 @@
 
 The linear program ``min cost.x, W x = b, x >= 0`` is solved by table: an optimal basis is one whose dual vertex
 ``y = c_B B^-1`` keeps ``W^T y <= c``, and for a given ``b`` the optimal vertex is the one with the greatest ``y.b``
-(Bertsimas and Tsitsiklis, Introduction to Linear Optimization, 1997, sections 4.3 and 5.2). All bases of the 6 x n wrench
-matrix are inverted once, at load. A tiny spread of the costs removes degeneracy, so that each vertex has one basis.
+(Bertsimas and Tsitsiklis, Introduction to Linear Optimization, 1997, sections 4.3 and 5.2). All bases of the 6 x n
+wrench matrix are inverted once, at load. A tiny spread of the costs removes degeneracy, so that each vertex has one
+basis.
 
 The bound ``x <= 1`` needs a second table: the attainable wrenches are the zonotope ``{W x, 0 <= x <= 1}``, whose
-facets are spanned by five columns each (McMullen, "On zonotopes", Trans. AMS 159, 1971). Where the cheapest solution exceeds
-one, it is blended with the zonotope's own (costlier, least-saturated) one, and beyond the boundary the wrench
-is shortened along its direction.
+facets are spanned by five columns each (McMullen, "On zonotopes", Trans. AMS 159, 1971). Where the cheapest solution
+exceeds one, the nozzles above are set to full and the rest of the wrench is made by the others; where that fails, it
+is blended with the zonotope's own, least saturated solution (exact wrench either way, up to a quarter above the least
+propellant). Beyond the boundary the wrench is shortened along its direction.
 """
 
 from __future__ import annotations
@@ -29,8 +31,12 @@ Array = npt.NDArray[np.float64]
 
 COST_SPREAD = 1e-6
 """Relative spread of the costs against degeneracy; it bounds the fuel excess over the true optimum."""
-COLUMN_SPREAD = 1e-6
-"""Relative spread of the columns that puts the zonotope in general position; it bounds the wrench error at saturation."""
+COLUMN_SPREAD = 1e-7
+"""Relative spread of the columns that puts the zonotope in general position; it bounds the wrench error at
+saturation."""
+REACH_SLACK = 2e-6
+"""Outward shift of every facet, in greatest thrusts: a push along the edge of what a lost cluster leaves must not fall
+victim to the spread of the columns."""
 DUAL_TOLERANCE = 1e-10
 CHUNK = 20_000
 MOST_TABLES = 256
@@ -107,9 +113,9 @@ class Allocator:
     def allocate(self, wrench: Array | tuple[float, ...], failed: int | None = None) -> tuple[Array, float]:
         """Duties (n,) that make ``wrench`` (N, N m about the centre of mass), and the share of it that they reach.
 
-        The share is 1 inside the attainable set. On its boundary the wrench is shortened without turning. If the nozzles
-        left can't make the direction at all, the duties are the closest fit, torque before force, and the share is the
-        part of the wanted wrench that the fit makes along it.
+        The share is 1 inside the attainable set. On its boundary the wrench is shortened without turning. If the
+        nozzles left can't make the direction at all, the duties are the closest fit, torque before force, and the
+        share is the part of the wanted wrench that the fit makes along it.
         """
         table = self._table if failed is None else self._make_table(failed)
         b = np.asarray(wrench, dtype=np.float64)
@@ -175,8 +181,8 @@ class Allocator:
         projections = normals @ self._generic[:, table.alive]
         zonotope = self._zonotopes[table.failed] = _Zonotope(
             normals,
-            np.maximum(projections, 0.0).sum(axis=1),
-            np.maximum(-projections, 0.0).sum(axis=1),
+            np.maximum(projections, 0.0).sum(axis=1) + REACH_SLACK,
+            np.maximum(-projections, 0.0).sum(axis=1) + REACH_SLACK,
             self._facet_columns[keep],
         )
         return zonotope
@@ -213,7 +219,7 @@ class Allocator:
         self._basis_mask = bits[self._columns].sum(axis=1)
 
     def _enumerate_facets(self) -> None:
-        """Normals of every five columns, of a wrench matrix that is moved by 1e-6 into general position."""
+        """Normals of every five columns, of a wrench matrix that is moved by 1e-7 into general position."""
         rows, columns = np.indices(self.wrenches.shape)
         noise = np.sin(12.9898 * (rows + 1) + 78.233 * (columns + 1) ** 1.5)
         size = np.abs(self.wrenches * self._row_scale[:, None]).max()
@@ -233,7 +239,8 @@ class Allocator:
 
     @staticmethod
     def _reach(zonotope: _Zonotope, b: Array) -> tuple[float, int, bool]:
-        """Scale at which the ray along ``b`` leaves the zonotope, the facet there and whether its normal points back."""
+        """Scale at which the ray along ``b`` leaves the zonotope, the facet there and whether its normal points
+        back."""
         if not len(zonotope.normals):
             return 0.0, -1, False
         along = zonotope.normals @ b

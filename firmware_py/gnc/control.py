@@ -1,9 +1,9 @@
 """Impulse that the next pulse window should give: nothing inside the dead-bands, a brakeable approach outside.
 
-Pulses act about the middle of their window, so errors are looked at half a window ahead. Outside the band the wanted rate
-grows with the error along a profile that can be braked with half the authority, inside it is a slow return, and the
-demand is the momentum that leads from the present rate to the wanted one, gyroscopic torque included. Each demand carries the
-error it can live with; the modulator weighs that against propellant.
+Pulses act about the middle of their window, so errors are looked at half a window ahead. Outside the band the wanted
+rate grows with the error along a profile that can be braked with half the authority, inside it is a slow return, and
+the demand is the momentum that leads from the present rate to the wanted one, gyroscopic torque included. Each demand
+carries the error it can live with; the modulator weighs that against propellant.
 """
 
 from __future__ import annotations
@@ -230,7 +230,8 @@ def _limited(v: Vec3, most: float) -> Vec3:
 
 
 def _profile(error: float, band: float, return_s: float, closing_s: float, brake: float, most: float) -> float:
-    """Wanted speed towards zero error: slow in the band, then exponential, then constant deceleration, then the limit."""
+    """Wanted speed towards zero error: slow in the band, then exponential, then constant deceleration, then the
+    limit."""
     if error <= band:
         return min(most, error / return_s)
     beyond = error - band

@@ -1,8 +1,8 @@
 """Direction to the Sun from the date alone, within 0.01 degrees between 1950 and 2050.
 
 Low-precision formulas of the Astronomical Almanac (section C, "Low precision formulas for the Sun"): mean longitude and
-anomaly, two terms of the equation of centre, mean obliquity. The result refers to the mean equinox of date; general precession
-in longitude brings it back to J2000.
+anomaly, two terms of the equation of centre, mean obliquity. The result refers to the mean equinox of date; general
+precession in longitude brings it back to J2000.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Joins attitude filter, rate observer and dead reckoning into one navigation state, with its own honest quality.
 
-Order within a fast tick: ``on_imu`` (or ``coast`` if the inertial unit gave nothing), then whatever fixes arrived; ``medium``
-at the medium rate. Observations that are refused are counted in the filter's counters.
+Order within a fast tick: ``on_imu`` (or ``coast`` if the inertial unit gave nothing), then whatever fixes arrived;
+``medium`` at the medium rate. Observations that are refused are counted in the filter's counters.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ LEVEL_SAMPLES = 50
 GRAVITY_GATE = 0.12
 """Share of g by which the mean specific force may differ from g and still be taken for gravity."""
 GRAVITY_SIGMA_RAD = 0.012
-"""Tilt error of a mean specific force that is exactly g long, craft at rest: bias of 5 mg, mounting, levelling of the table."""
+"""Tilt error of a mean specific force that is exactly g long, craft at rest: bias of 5 mg, mounting, levelling of the
+table."""
 GRAVITY_PER_RATE = 0.15
 """Further tilt sigma (rad) per rad/s of body rate."""
 MOTION_FLOOR_RAD = 0.02
@@ -38,8 +39,8 @@ class NavState:
     """Where the craft is and how it moves, as of ``t_ns``.
 
     Vectors named ``position`` and ``velocity`` are inertial (m, m/s, centre of mass, origin at boot), ``rate`` and the
-    biases are body axes. Until ``attitude_known``, ``quaternion`` is relative to the attitude at boot and so are position
-    and velocity. Sigmas are one axis, one sigma. Ages are ns; None means never.
+    biases are body axes. Until ``attitude_known``, ``quaternion`` is relative to the attitude at boot and so are
+    position and velocity. Sigmas are one axis, one sigma. Ages are ns; None means never.
     """
 
     t_ns: int
@@ -167,7 +168,9 @@ class Estimator:
         self._after(before)
         return taken
 
-    def on_magnetic(self, now_ns: int, field_t: Vec3, sigma_rad: float = COMPASS_SIGMA_RAD) -> bool:
+    def on_magnetic(
+        self, now_ns: int, field_t: Vec3, sigma_rad: float = COMPASS_SIGMA_RAD,  # noqa: ARG002 - one form for all
+    ) -> bool:
         """A measured magnetic field (body, tesla or any unit). Returns whether it corrected the attitude.
 
         On a bench it gives heading only. Elsewhere it needs a ``magnetic_reference``.

@@ -1,8 +1,8 @@
 """Guidance laws: each turns the navigation state into a target and says by name what it is doing and when it is done.
 
-All share one interface, ``update(now_ns, nav) -> Target``, called once a pulse window. A law has no effect of its own: control
-follows the target, the mode machine reads ``phase`` and ``done``. An error counts as settled after two seconds
-under its dead-band (CANON section 9).
+All share one interface, ``update(now_ns, nav) -> Target``, called once a pulse window. A law has no effect of its
+own: control follows the target, the mode machine reads ``phase`` and ``done``. An error counts as settled after two
+seconds under its dead-band (CANON section 9).
 """
 
 from __future__ import annotations
@@ -35,9 +35,18 @@ from hal.frames import (
 from hal.profile.body import BodyConfig
 
 __all__ = [
-    "Brake", "Detumble", "Drift", "GuidanceLaw", "GuidanceLimits", "Hold", "LAWS", "Phase", "Slew", "SunTrack", "Target",
-    "Translate",
-]
+    "LAWS",
+    "Brake",
+    "Detumble",
+    "Drift",
+    "GuidanceLaw",
+    "GuidanceLimits",
+    "Hold",
+    "Phase",
+    "Slew",
+    "SunTrack",
+    "Target",
+    "Translate", ]
 
 ZERO: Vec3 = (0.0, 0.0, 0.0)
 SETTLE_NS = 2_000_000_000
@@ -74,8 +83,8 @@ class Target:
     """What control shall reach. What is None is left free.
 
     ``attitude`` is body to inertial; ``rate`` the body rate to have there (rad/s, body) or, without attitude, to hold.
-    ``position`` (m) and ``velocity`` (m/s) are inertial likewise. Dead-bands are half widths. ``pulse_interval_s`` is the
-    least time between pulses.
+    ``position`` (m) and ``velocity`` (m/s) are inertial likewise. Dead-bands are half widths. ``pulse_interval_s`` is
+    the least time between pulses.
     """
 
     phase: Phase
@@ -228,12 +237,15 @@ class Slew:
         self._settled = _Settled()
 
     def update(self, now_ns: int, nav: NavState) -> Target:
-        """See GuidanceLaw. Done when the attitude error is under twice the dead-band for two seconds."""
+        """See GuidanceLaw. Done when the attitude error is under twice the dead-band for two seconds. Until the attitude
+        is known only rates are nulled."""
+        if not nav.attitude_known:
+            return Target(Phase.SLEW, False, rate=ZERO, rate_limit_rad_s=self._rate)
         if self._keep_position and self._position is None:
             self._position = nav.position
         error = rotation_angle(nav.quaternion, self._attitude)
         band = self._limits.attitude_deadband_rad
-        done = self._settled.update(now_ns, error < 2.0 * band and nav.attitude_known)
+        done = self._settled.update(now_ns, error < 2.0 * band)
         return Target(
             Phase.HOLD if done else Phase.SLEW, done, attitude=self._attitude, position=self._position,
             attitude_deadband_rad=band, rate_limit_rad_s=self._rate, speed_limit_m_s=self._limits.speed_m_s,
@@ -243,8 +255,8 @@ class Slew:
 class SunTrack:
     """Points a body axis (the cells' normal) at the Sun; searches if the Sun is not seen (CANON section 10.1).
 
-    The measured Sun vector is enough, and goes before ``sun_inertial``, which serves while the attitude is known. The turn
-    about the Sun line is free. With ``economy`` set, pulses are at least five seconds apart.
+    The measured Sun vector is enough, and goes before ``sun_inertial``, which serves while the attitude is known. The
+    turn about the Sun line is free. With ``economy`` set, pulses are at least five seconds apart.
     """
 
     def __init__(self, limits: GuidanceLimits, axis: Vec3, sun_inertial: Vec3 | None = None) -> None:
@@ -255,6 +267,7 @@ class SunTrack:
         self.economy = False
         self._settled = _Settled()
         self._attitude: Quaternion | None = None
+        self._known = False
         self._searched = 0.0
         self._last_ns: int | None = None
 
@@ -273,7 +286,9 @@ class SunTrack:
         self._searched = 0.0
         error = angle_between(self._axis, sun)
         done = self._settled.update(now_ns, error < SUN_STOP_RAD)
-        if self._attitude is None or error > 0.8 * SUN_STOP_RAD or not done:
+        reframed = nav.attitude_known is not self._known
+        self._known = nav.attitude_known
+        if self._attitude is None or reframed or error > 0.8 * SUN_STOP_RAD or not done:
             # The shortest turn that brings the axis onto the Sun, in whatever frame the attitude is kept.
             self._attitude = multiply(nav.quaternion, quaternion_between(self._axis, sun))
         return Target(
@@ -286,9 +301,8 @@ class SunTrack:
         about_x = self._searched % (4.0 * pi) < 2.0 * pi
         rate = (SEARCH_RATE_RAD_S, 0.0, 0.0) if about_x else (0.0, 0.0, SEARCH_RATE_RAD_S)
         return Target(
-            Phase.SEARCH_X if about_x else Phase.SEARCH_Z, False, rate=rate, rate_limit_rad_s=self._limits.slew_rate_rad_s,
-            pulse_interval_s=interval_s,
-        )
+            Phase.SEARCH_X if about_x else Phase.SEARCH_Z, False, rate=rate,
+            rate_limit_rad_s=self._limits.slew_rate_rad_s, pulse_interval_s=interval_s, )
 
 
 class Translate:
@@ -325,6 +339,9 @@ class Translate:
     def update(self, now_ns: int, nav: NavState) -> Target:
         """See GuidanceLaw. Done when the hold at the end has settled."""
         if not self._started:
+            if not nav.attitude_known:
+                # A vector in inertial axes means nothing yet.
+                return Target(Phase.HOLD, False, rate=ZERO, rate_limit_rad_s=self._limits.slew_rate_rad_s)
             self._start(nav)
         if self._hold is not None:
             return self._hold.update(now_ns, nav)
@@ -384,13 +401,15 @@ class Translate:
 class Brake:
     """Nulls the velocity with all the push there is; then holds where it came to rest.
 
-    With the attitude unknown the rates are nulled first (CANON section 10.3): a push in a turning frame would go astray.
+    With the attitude unknown the rates are nulled first (CANON section 10.3): a push in a turning frame would go
+    astray.
     """
 
     def __init__(self, limits: GuidanceLimits) -> None:
         self._limits = limits
         self._settled = _Settled()
         self._attitude: Quaternion | None = None
+        self._known = False
         self._at_rest = False
 
     def update(self, now_ns: int, nav: NavState) -> Target:
@@ -402,6 +421,10 @@ class Brake:
         resting = norm(nav.velocity) <= REST_SPEED_M_S
         self._at_rest = resting or (self._at_rest and norm(nav.velocity) < 2.0 * REST_SPEED_M_S)
         done = self._settled.update(now_ns, resting)
+        if nav.attitude_known is not self._known:
+            # The first fix turned the frame: what was captured before is no attitude any more.
+            self._known = nav.attitude_known
+            self._attitude = None
         if self._attitude is None and calm:
             self._attitude = nav.quaternion
         target = Target(

@@ -1,10 +1,13 @@
-"""Multiplicative extended Kalman filter of attitude and gyro bias; every refused observation is counted, none is silent.
+"""Multiplicative extended Kalman filter of attitude and gyro bias; every refused observation is counted, none is
+silent.
 
 The state error is (delta-theta, delta-b): ``q_true = q exp(delta-theta)`` with the angle in body axes, and
-``b_true = b + delta-b``. Sources: Lefferts, Markley and Shuster, "Kalman filtering for spacecraft attitude estimation", JGCD
-5(5), 1982; Markley, "Attitude error representations for Kalman filtering", JGCD 26(2), 2003. The attitude is kept as
-``q = c g``: ``g`` integrates the gyro from start and never jumps, ``c`` collects the corrections. So a late observation
-is compared with the attitude at its own time, and motion before the first fix has a frame of its own.
+``b_true = b + delta-b``. Sources: Lefferts, Markley and Shuster, "Kalman filtering for spacecraft attitude
+estimation", JGCD 5(5), 1982; Markley, "Attitude error representations for Kalman filtering", JGCD 26(2), 2003.
+
+The attitude is kept as ``q = c g``: ``g`` integrates the gyro from start and never jumps, ``c`` collects the
+corrections. So a late observation is compared with the attitude at its own time, and motion before the first fix has a
+frame of its own.
 """
 
 from __future__ import annotations
@@ -224,8 +227,8 @@ class Mekf:
     def update_attitude(self, quaternion: Quaternion, sigma_rad: float, age_ns: int = 0) -> bool:
         """Compare with a measured attitude (body to inertial) that is ``age_ns`` old now. Returns whether it was taken.
 
-        The first one sets the attitude. Later ones pass a gate; six refusals in a row that agree with each other set the
-        attitude anew.
+        The first one sets the attitude. Later ones pass a gate; six refusals in a row that agree with each other set
+        the attitude anew.
         """
         past = self._at(self._ring_t[self._head] - age_ns)
         if past is None:
@@ -323,7 +326,7 @@ class Mekf:
         self.vector_updates.accepted += 1
         return True
 
-    def _set(self, correction: Quaternion, covariance: Array, age_s: float) -> None:
+    def _set(self, correction: Quaternion, covariance: npt.NDArray[np.floating], age_s: float) -> None:
         self.predict_covariance()
         self._correction = normalise(correction)
         self.quaternion = multiply(self._correction, self._integrated)

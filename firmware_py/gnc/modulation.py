@@ -82,14 +82,15 @@ class _Candidates(NamedTuple):
 def balanced_groups(wrenches: Array, thrust: Array) -> Array:
     """Firing shares (k, n) whose wrenches cancel: every minimal one and sums of two, cheapest first.
 
-    Each row is scaled so that its smallest share is 1. A minimal balanced group has the nozzles of a basis and one more:
-    ``z_j = 1, z_B = -B^-1 w_j``, wherever that has no negative entry (an extreme ray of the cone of null vectors).
+    Each row is scaled so that its smallest share is 1. A minimal balanced group has the nozzles of a basis and one
+    more: ``z_j = 1, z_B = -B^-1 w_j``, wherever that has no negative entry (an extreme ray of the cone of null
+    vectors).
     """
     count = wrenches.shape[1]
     scale = np.abs(wrenches).max(axis=1)
     scaled = wrenches / scale[:, None]
     found: dict[int, Array] = {}
-    for chunk_start in range(0, count - 5):
+    for chunk_start in range(count - 5):
         # Bases whose first nozzle is chunk_start: bounds the memory for bodies of many nozzles.
         rest = list(combinations(range(chunk_start + 1, count), 5))
         bases = np.array([(chunk_start, *c) for c in rest], dtype=np.intp)
@@ -207,19 +208,8 @@ class PulseModulator:
         """Forget the remainder: at the end of a burn profile, or when closed-loop control takes over."""
         self._carry[:] = 0.0
 
-    def smallest_couple(self) -> Array:
-        """Rate changes (3,) in rad/s about X, Y, Z of the cheapest unbalanced couple at the shortest pulse."""
-        bits = []
-        for axis in range(3):
-            unit_torque = np.zeros(6)
-            unit_torque[3 + axis] = 1.0
-            duty, _ = self._allocator.allocate(unit_torque, 0)
-            torque = 1.0 / duty[duty > 1e-9 * duty.max()].min()
-            bits.append(torque * self._min_on * 1e-3 * self._to_motion[3 + axis, 3 + axis])
-        return np.array(bits)
-
     def blocked(self, now_ns: int) -> int:
-        """Mask of the nozzles that may not fire now: in cooldown, or about to exceed the longest burn."""
+        """Mask of the nozzles in cooldown after a longest burn."""
         mask = 0
         for nozzle, until in enumerate(self._blocked_until):
             if until > now_ns:
@@ -247,10 +237,10 @@ class PulseModulator:
         if carry:
             wanted += self._carry
         if wanted.any():
-            on_ms, blocked = self._choose(wanted, now_ns, failed, rate_tolerance, velocity_tolerance, carry)
+            on_ms = self._choose(wanted, now_ns, failed, rate_tolerance, velocity_tolerance, carry)
         else:
-            on_ms, blocked = np.zeros(self._count, dtype=np.int64), 0
-        opens, closes = self._place(on_ms, now_ns, blocked)
+            on_ms = np.zeros(self._count, dtype=np.int64)
+        opens, closes = self._place(on_ms, now_ns)
         emitted = self._per_ms @ (closes - opens)
         if carry:
             self._carry = self._bounded(wanted - emitted)
@@ -305,9 +295,8 @@ class PulseModulator:
 
     def _choose(
         self, wanted: Array, now_ns: int, failed: int, rate_tolerance: float, velocity_tolerance: float, carry: bool,
-    ) -> tuple[npt.NDArray[np.int64], int]:
-        blocked = self.blocked(now_ns) | self._overdue()
-        barred_mask = failed | blocked | self._allocator.failed
+    ) -> npt.NDArray[np.int64]:
+        barred_mask = failed | self.blocked(now_ns) | self._overdue() | self._allocator.failed
         duty, share = self._allocator.allocate(wanted / self._window_s, barred_mask)
         if share < 1.0:
             self.counters.saturated += 1
@@ -349,10 +338,11 @@ class PulseModulator:
         for index in np.argpartition(score, size)[:size].tolist():
             if score[index] == np.inf:
                 continue
-            polished, polished_score = self._polish(on_ms[index], error[index], errors_per_ms, price, float(score[index]))
-            if polished_score < best_score:
-                best_score, best = polished_score, polished
-        return best.astype(np.int64), blocked
+            trial, trial_score = self._polish(on_ms[index], error[index], errors_per_ms, price, float(score[index]))
+            if trial_score < best_score:
+                best_score, best = trial_score, trial
+        chosen: npt.NDArray[np.int64] = best.astype(np.int64)
+        return chosen
 
     def _polish(
         self, on_ms: Array, error: Array, errors_per_ms: Array, price: Array, score: float
@@ -399,7 +389,7 @@ class PulseModulator:
         return _mask(late) if late.any() else 0
 
     def _place(
-        self, on_ms: npt.NDArray[np.int64], now_ns: int, blocked: int
+        self, on_ms: npt.NDArray[np.int64], now_ns: int
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Edges in ms: centred, or joined to a burn that runs; keeps the books of runs, pauses and cooldowns."""
         window = self._window
@@ -415,10 +405,11 @@ class PulseModulator:
         opens[~fired] = 0
         closes[~fired] = 0
 
-        ended = self._open_at_end & (~joined | (closes < window))
-        long_burn = ended & ~fired & (self._run_ms + window > self._max_burn)
+        # A run that comes within a window of the longest burn counts as one: it could not have gone on.
+        length = self._run_ms + np.where(joined, closes, 0)
+        long_burn = self._open_at_end & (closes < window) & (length + window > self._max_burn)
         for nozzle in long_burn.nonzero()[0].tolist():
-            self._blocked_until[nozzle] = now_ns + self._cooldown_ns
+            self._blocked_until[nozzle] = now_ns + int(closes[nozzle]) * 1_000_000 * bool(joined[nozzle]) + self._cooldown_ns
             self.counters.cooldowns += 1
         at_end = fired & (closes == window)
         self._run_ms = np.where(at_end, np.where(joined, self._run_ms + window, closes - opens), 0)

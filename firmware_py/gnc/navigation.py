@@ -1,13 +1,13 @@
 """Position and velocity by dead reckoning that does not drift while no nozzle fires, and says how sure it is.
 
 There is no position sensor. In free fall the specific force is known to be zero while every valve is shut, so the
-accelerometer's bias is estimated then and velocity stays as it is. While nozzles fire, the measured velocity change of the
-*burst* (firing and some ms after) is blended with the expected one: the measured one has white noise that grows with the
-root of time, the expected one an error in proportion to every nozzle's impulse. When the two disagree beyond their
-errors, a nozzle doesn't do what it should, and only the measurement counts.
+accelerometer's bias is estimated then and velocity stays as it is. While nozzles fire, the measured velocity change
+of the *burst* (firing and some ms after) is blended with the expected one: the measured one has white noise that
+grows with the root of time, the expected one an error in proportion to every nozzle's impulse. When the two disagree
+beyond their errors, a nozzle doesn't do what it should, and only the measurement counts.
 
-On a table (air bearing) gravity is felt and a degree of tilt error is 0.17 m/s2, so velocity follows the expected impulses
-alone and sigma grows with whatever horizontal force the accelerometer shows beside them.
+On a table (air bearing) gravity is felt and a degree of tilt error is 0.17 m/s2, so velocity follows the expected
+impulses alone and sigma grows with whatever horizontal force the accelerometer shows beside them.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class Navigation:
     """
 
     __slots__ = (
-        "_arm", "_bias_walk", "_burst", "_burst_gross", "_burst_s", "_burst_variance", "_fused", "_gravity", "_last_arm",
-        "_mass", "_measured", "_modelled", "_noise", "_pp", "_pv", "_quiet_s", "_rate", "_smooth", "_step2", "_vv", "_white2",
-        "bias", "bias_variance", "disagreed", "disagreements", "position", "velocity",
+        "_arm", "_bias_walk", "_burst", "_burst_gross", "_burst_s", "_burst_variance", "_fused", "_gravity",
+        "_last_arm", "_mass", "_measured", "_modelled", "_noise", "_pp", "_pv", "_quiet_s", "_rate", "_smooth",
+        "_step2", "_vv", "_white2", "bias", "bias_variance", "disagreed", "disagreements", "position", "velocity",
     )
 
     def __init__(self, body: BodyConfig, imu_position_m: Vec3, gravity: bool, noise: AccelNoise | None = None) -> None:
@@ -112,7 +112,8 @@ class Navigation:
         self._mass = mass_kg
 
     def turn_frame(self, correction: Quaternion) -> None:
-        """Express position and velocity in axes turned by ``correction``: when the first fix tells where inertial is."""
+        """Express position and velocity in axes turned by ``correction``: when the first fix tells where inertial
+        is."""
         self._end_burst()
         self.position = rotate(correction, self.position)
         self.velocity = rotate(correction, self.velocity)
@@ -128,8 +129,8 @@ class Navigation:
     ) -> None:
         """One fast tick.
 
-        ``quaternion`` body to inertial and ``rate`` (rad/s, body) now; ``force`` the mean specific force (m/s2, body) of the
-        tick at the inertial unit, None if it gave nothing; ``expected`` what the valves should have done.
+        ``quaternion`` body to inertial and ``rate`` (rad/s, body) now; ``force`` the mean specific force (m/s2, body)
+        of the tick at the inertial unit, None if it gave nothing; ``expected`` what the valves should have done.
         """
         before, self._rate = self._rate, rate
         vx, vy, vz = self.velocity
@@ -237,7 +238,7 @@ class Navigation:
             self._vv += self._burst_variance
 
     def _on_table(self, dt_s: float, quaternion: Quaternion, force: Vec3 | None, expected: TickImpulse | None) -> None:
-        vx, vy, vz = self.velocity
+        vx, vy, _ = self.velocity
         ax = ay = 0.0
         if expected is not None:
             m = self._mass

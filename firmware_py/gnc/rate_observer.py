@@ -1,8 +1,8 @@
 """Body rate quieter than the gyro: what the pulses should do, corrected by what the gyro says.
 
-A scalar Kalman filter an axis (one gain for all three, since sensor and model are alike): Euler's equation with the torque
-expected of the commanded pulses predicts, the bias-corrected gyro corrects. Where residuals of one sign persist (a nozzle
-that doesn't push, a thruster that sticks) the filter opens up until it follows the gyro again.
+A scalar Kalman filter an axis (one gain for all three, since sensor and model are alike): Euler's equation with the
+torque expected of the commanded pulses predicts, the bias-corrected gyro corrects. Where residuals of one sign
+persist (a nozzle that doesn't push, a thruster that sticks) the filter opens up until it follows the gyro again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class RateObserver:
     """Body rate, rad/s. Call ``update`` once a fast tick, or ``predict`` alone when the gyro gave nothing."""
 
     __slots__ = (
-        "_gross_arm", "_inertia", "_inverse", "_mean", "_planar", "_r", "_spread", "_started", "opened", "rate", "variance",
+        "_gross_arm", "_inertia", "_inverse", "_mean", "_planar", "_r", "_spread", "_started", "opened", "rate",
+        "variance",
     )
 
     def __init__(self, body: BodyConfig, gyro_sample_rad_s: float = GYRO_SAMPLE_RAD_S) -> None:

@@ -2,9 +2,9 @@
 
 Every fast tick adds measured minus expected momentum (force from the accelerometer, torque from the gyro). At a
 window's end each nozzle that fired is a hypothesis: if it had not pushed, the residual would be minus its impulse. A
-nozzle that explains the residual best, and far better than noise, in five of its pulses in a row is reported failed-off.
-A nozzle that was commanded shut and alone explains a residual torque above the limit for 50 ms is reported stuck-on
-(CANON section 10.2).
+nozzle that explains the residual best, and far better than noise, in five of its pulses in a row is reported
+failed-off. A nozzle that was commanded shut and alone explains a residual torque above the limit for 50 ms is
+reported stuck-on (CANON section 10.2).
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ CLEARLY_BETTER = 30.0
 """Fall of chi-square that a hypothesis must bring over "all is well": 5.5 sigma of one free parameter."""
 BETTER_THAN_NEXT = 8.0
 """Fall over the second-best nozzle."""
+IDLE_SHARE = 0.7
+"""Share of a stuck nozzle's evidence up to which a fired nozzle that did not push may explain the residual too."""
 THRUST_SHARE = 0.05
 """One sigma of a nozzle's impulse, as a share of it."""
 STUCK_SHARE = 0.67
@@ -93,6 +95,7 @@ class ThrusterFaultDetector:
         self.reported = 0
         """Mask of the nozzles reported so far."""
         self._plan = PulsePlan.shut(self._count, body.propulsion.window_ms)
+        self._plan_before = self._plan
         self._rate: Vec3 | None = None
         self._expected_before: TickImpulse | None = None
         self._window = [0.0] * 6
@@ -113,7 +116,7 @@ class ThrusterFaultDetector:
     def start_window(self, now_ns: int, plan: PulsePlan) -> list[ThrusterVerdict]:
         """Judge the window that ends now, and begin the one of ``plan``."""
         verdicts = self._judge(now_ns) if self._window_ticks and any(self._plan.on_ms) else []
-        self._plan = plan
+        self._plan_before, self._plan = self._plan, plan
         self._window = [0.0] * 6
         self._window_ticks = self._window_forced = 0
         self._window_s = 0.0
@@ -243,9 +246,10 @@ class ThrusterFaultDetector:
         """
         base_s = BASE_TICKS * dt_s
         end_s = self._window_s - self._latency_s
-        opens = np.array(self._plan.open_ms) * 1e-3
-        closes = np.array(self._plan.close_ms) * 1e-3
-        fired_s = np.clip(np.minimum(closes, end_s) - np.maximum(opens, end_s - base_s), 0.0, None)
+        fired_s = _overlap(self._plan, end_s - base_s, end_s)
+        if end_s < base_s:
+            length_s = self._plan_before.window_ms * 1e-3
+            fired_s += _overlap(self._plan_before, end_s - base_s + length_s, length_s)
         wrenches = self._wrench[self._axes]
         residual = np.array(self._recent_sum)[self._axes]
         covariance = self._noise(BASE_TICKS, dt_s, forced)[np.ix_(self._axes, self._axes)]
@@ -259,8 +263,15 @@ class ThrusterFaultDetector:
         best, second = int(order[-1]), int(order[-2])
         if (
             gain[best] < CLEARLY_BETTER
-            or gain[best] - max(gain[second], idle.max()) < BETTER_THAN_NEXT
+            or gain[best] - gain[second] < BETTER_THAN_NEXT
+            or idle.max() > IDLE_SHARE * gain[best]
             or share[best] * self._torques[best] < self._limit
         ):
             return -1, 0.0
         return best, float(gain[best])
+
+
+def _overlap(plan: PulsePlan, start_s: float, end_s: float) -> Array:
+    """Seconds that each nozzle is driven between two moments of a window."""
+    opens, closes = np.array(plan.open_ms) * 1e-3, np.array(plan.close_ms) * 1e-3
+    return np.clip(np.minimum(closes, end_s) - np.maximum(opens, start_s), 0.0, None)

@@ -256,7 +256,8 @@ def _header(path: Path, profile: str | None, metadata: dict[str, str] | None, co
     if header["format"] > FORMAT:
         problem = f"has format {header['format']}; this software knows {FORMAT}"
         raise RecordError(path, problem, "install a newer version")
-    header.setdefault("buses", [])
+    if not isinstance(header.setdefault("buses", []), list):
+        raise RecordError(path, "has metadata whose buses are no list", "it was not written by this software")
     return header
 
 

@@ -120,12 +120,19 @@ class RingFile:
 
     @classmethod
     def create(
-        cls, path: Path | str, slot_size: int = 512, slots: int = 6000, epoch_ns: int = 0, label: str = ""
+        cls,
+        path: Path | str,
+        slot_size: int = 512,
+        slots: int = 6000,
+        epoch_ns: int = 0,
+        label: str = "",
+        synchronise: bool = True,
     ) -> RingFile:
         """Make a ring in full size and open it for writing.
 
         It is filled and synchronised under a temporary name, then renamed: a file of that name is always whole. Slot
         sizes are powers of two from 64 to 65536, so that no slot straddles more sectors than it must.
+        ``synchronise=False`` (simulated clocks) leaves the room a hole and waits for no medium.
 
         Raises:
             RecordError: the file exists, or there is no room.
@@ -148,14 +155,19 @@ class RingFile:
         try:
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
             try:
-                # Zeros rather than a hole: later writes then change data alone, which fdatasync brings out faster,
-                # and a full disk shows now.
-                _fill(descriptor, DATA_OFFSET + slots * slot_size)
+                if synchronise:
+                    # Zeros rather than a hole: later writes then change data alone, which fdatasync brings out faster,
+                    # and a full disk shows now.
+                    _fill(descriptor, DATA_OFFSET + slots * slot_size)
+                else:
+                    os.ftruncate(descriptor, DATA_OFFSET + slots * slot_size)
                 os.pwrite(descriptor, header, 0)
                 os.pwrite(descriptor, header, SECOND_HEADER)
-                os.fsync(descriptor)
+                if synchronise:
+                    os.fsync(descriptor)
                 os.rename(temporary, path)
-                _sync_folder(path.parent)
+                if synchronise:
+                    _sync_folder(path.parent)
             except OSError:
                 os.close(descriptor)
                 raise
@@ -224,8 +236,8 @@ class RingPair:
     ) -> RingPair:
         """Make ``ring-fast.bin`` and ``ring-medium.bin`` in an existing folder.
 
-        ``synchronise=False`` leaves out the flusher thread; for simulated clocks. Raises RecordError, and ValueError
-        if the two would take more than 64 MiB.
+        ``synchronise=False`` is for simulated clocks: no flusher thread, no waiting for a medium. Raises RecordError,
+        and ValueError if the two would take more than 64 MiB.
         """
         fast_slots = cls.FAST_SECONDS * fast_hz
         # A quarter more than the rows need: room for events.
@@ -234,9 +246,11 @@ class RingPair:
         if total > MAX_PAIR_BYTES:
             raise ValueError(f"rings of {total} bytes; {MAX_PAIR_BYTES} are allowed")
         folder = Path(folder)
-        fast = RingFile.create(folder / "ring-fast.bin", slot_size, fast_slots, epoch_ns, "fast")
+        fast = RingFile.create(folder / "ring-fast.bin", slot_size, fast_slots, epoch_ns, "fast", synchronise)
         try:
-            medium = RingFile.create(folder / "ring-medium.bin", slot_size, medium_slots, epoch_ns, "medium")
+            medium = RingFile.create(
+                folder / "ring-medium.bin", slot_size, medium_slots, epoch_ns, "medium", synchronise
+            )
         except RecordError:
             fast.close()
             raise
@@ -329,7 +343,7 @@ def read_ring(path: Path | str) -> RingContents:
         )
     version, name, slot_size, slots, epoch_ns, crc = header
     if version != VERSION:
-        raise RecordError(path, f"is a ring of version {version}; this software knows {VERSION}", "install a newer version")
+        raise RecordError(path, f"is a ring of version {version}, not {VERSION}", "install a newer version")
     records: list[RingRecord] = []
     corrupt = 0
     for index in range(slots):

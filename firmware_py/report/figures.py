@@ -18,8 +18,8 @@ from firmware_py.mission import ExpectConfig, StepOutcome
 from hal.frames import Quaternion, Vec3, norm, rotation_angle, subtract
 
 __all__ = [
-    "FIGURES", "Figure", "FlightData", "FlownStep", "Scope", "Verdict", "check_expectations", "flown_steps", "judge",
-    "summary", "window_of",
+    "FIGURES", "RIG_FAULT", "Figure", "FlightData", "FlownStep", "Scope", "Verdict", "check_expectations",
+    "flown_steps", "judge", "summary", "window_of",
 ]
 
 Row = tuple[int, Mapping[str, Any]]
@@ -106,6 +106,11 @@ class FlightData:
                 counted = None if position is None else subtract(position, self.origin)
                 result.append(Pair(t_ns, self.snapshots[index][1], truth, counted))
         return result
+
+
+RIG_FAULT = "RIG_FAULT"
+"""Code of the rig's own notes in the record: a fault began or ended."""
+EVENT_CODES = (*Code, RIG_FAULT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,8 +456,8 @@ def check_expectations(expectations: Sequence[ExpectConfig]) -> list[str]:
             problems.append(f"{where}: {figure.name} is of the whole flight; step and last_s have no meaning for it")
         if expect.code is not None and figure.name != "events":
             problems.append(f"{where}.code: only the figure events takes a code")
-        elif expect.code is not None and expect.code not in tuple(Code):
-            problems.append(f"{where}.code: no code {expect.code!r}; codes: {', '.join(Code)}")
+        elif expect.code is not None and expect.code not in EVENT_CODES:
+            problems.append(f"{where}.code: no code {expect.code!r}; codes: {', '.join(EVENT_CODES)}")
         if figure.text_value and (expect.below is not None or expect.above is not None):
             problems.append(f"{where}: {figure.name} is a word; only equals can judge it")
         if expect.equals is not None and isinstance(expect.equals, str) != figure.text_value:

@@ -193,6 +193,8 @@ def _name_steps(picture: Picture, strip: Axes, data: FlightData) -> None:
         if level is None:
             continue
         free[level] = centre + width / 2 + NAME_GAP_PX
+        # What comes later must not cross the line from this name down to its step.
+        free[:level] = [max(right_of, middle + NAME_GAP_PX / 2) for right_of in free[:level]]
         strip.annotate(
             name, (0.5 * (start + end), 1.0), xycoords=("data", "axes fraction"), textcoords="offset points",
             xytext=((centre - middle) * 72 / picture.dpi, 3 + 11 * level), ha="center", va="bottom", fontsize=8,
@@ -229,8 +231,12 @@ def _explain(axes: Axes, unit: str, extra: Sequence[Patch | Line2D] = ()) -> Non
     if handles:
         axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.005, 0.5), borderaxespad=0)
     else:
-        axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", va="center", color=SOFT)
+        _say(axes, "no data")
         axes.set_yticks([])
+
+
+def _say(axes: Axes, words: str) -> None:
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=SOFT)
 
 
 def _save(picture: Picture, axes: Sequence[Axes], path: Path) -> Path:
@@ -322,6 +328,9 @@ def _valves(axes: Axes, data: FlightData) -> None:
         Patch(color=shade, label=f"over {low:.0f} ms" if low else f"to {high:.0f} ms")
         for shade, low, high in zip(PULSE_SHADES, edges[:-1], edges[1:], strict=True)
     ]
+    if not longest.any():
+        _say(axes, "no pulses")
+        handles = [Line2D([], [], ls="", label="no pulses")]
     if _draw_masked(axes, data):
         handles.append(Line2D([], [], color=VERMILION, lw=3, label="out of use"))
     _explain(axes, "nozzle,\nlongest pulse", handles)

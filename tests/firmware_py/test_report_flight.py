@@ -22,7 +22,8 @@ STEPS = (
 NODES = ("core", "pdu", "supercap", "battery", "hull", "sensor_head", "comms", "dock_bridge")
 TRUTH_KEYS = (
     "position_m", "velocity_m_s", "quaternion", "rate_rad_s", "mass_kg", "propellant_kg", "total_impulse_n_s",
-    "open_mask", "soc_battery", "soc_supercap", "bus_voltage_v", "array_w", "load_w", "temperatures_c", "pulse_rule_violations",
+    "open_mask", "soc_battery", "soc_supercap", "bus_voltage_v", "array_w", "load_w", "temperatures_c",
+    "pulse_rule_violations",
 )
 
 

@@ -1,0 +1,360 @@
+"""The command ``qiki``. Heavy modules are imported by the commands that need them, so that help is instant.
+
+Exit codes: 0 all well, 1 flown but something expected did not hold (or a replay diverged), 2 bad input with the next step.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+__all__ = ["app", "main"]
+
+BAD_INPUT = 2
+
+app = typer.Typer(
+    name="qiki", no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
+    help="Onboard flight software for small free-flying craft, and the rig that plays their chips and their world.",
+    epilog="First flight: [bold]qiki run[/bold].  What this computer offers: [bold]qiki doctor[/bold].",
+)
+hil = typer.Typer(no_args_is_help=True, help="Fly scenarios on the embedded rig.")
+app.add_typer(hil, name="hil")
+
+FileArgument = Annotated[Path, typer.Argument(help="A black box (.mcap) or the folder of a flight.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+
+
+def _refuse(message: str, next_step: str = "") -> NoReturn:
+    """Bad input: say what and what to do, exit with 2."""
+    typer.secho(f"qiki: {message}", fg=typer.colors.RED, err=True)
+    if next_step:
+        typer.echo(f"      {next_step}", err=True)
+    raise typer.Exit(BAD_INPUT)
+
+
+def _flight_file(path: Path) -> Path:
+    return path / "flight.mcap" if path.is_dir() else path
+
+
+@app.command(
+    epilog="Examples:\n\n  qiki run\n\n  qiki run --seed 7 --json\n\n  qiki run --mission my-mission.yaml --body my-body.yaml\n\n"
+    "  qiki run --realtime"
+)
+def run(
+    mission: Annotated[str, typer.Option(help="Mission file, or the name of one that ships.")] = "first-flight",
+    body: Annotated[str | None, typer.Option(help="Body file or name, instead of the mission's.")] = None,
+    board: Annotated[str | None, typer.Option(help="Board file or name, instead of the mission's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed, instead of the mission's.")] = None,
+    realtime: Annotated[bool, typer.Option("--realtime/--fast", help="Hold the pace of real time.")] = False,
+    headless: Annotated[bool, typer.Option("--headless", help="No live view; a line now and then.")] = False,
+    as_json: JsonOption = False,
+    output: Annotated[Path, typer.Option(help="Where flights are kept.")] = Path("flights"),
+    report_: Annotated[bool, typer.Option("--report/--no-report", help="Draw plots and page at the end.")] = True,
+) -> None:
+    """Fly a mission on the embedded rig: live view, summary, plots and a black box."""
+    raise typer.Exit(_fly(mission, body, board, seed, realtime, headless, as_json, output, report_))
+
+
+@hil.command(
+    "run",
+    epilog="Examples:\n\n  qiki hil run nozzle-stuck-on\n\n  qiki hil run my-scenario.yaml --seed 3 --json",
+)
+def hil_run(
+    scenario: Annotated[str, typer.Argument(help="Scenario file, or the name of one that ships.")],
+    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed, instead of the scenario's.")] = None,
+    as_json: JsonOption = False,
+    output: Annotated[Path, typer.Option(help="Where flights are kept.")] = Path("flights"),
+    report_: Annotated[bool, typer.Option("--report/--no-report", help="Draw plots and page at the end.")] = False,
+) -> None:
+    """Fly one scenario as fast as the machine goes; exit code 1 if an expectation does not hold."""
+    raise typer.Exit(_fly(scenario, None, None, seed, False, True, as_json, output, report_))
+
+
+@hil.command("list")
+def hil_list() -> None:
+    """The scenarios that ship, with what each shows."""
+    from importlib import resources
+
+    from firmware_py.mission import load_mission
+
+    folder = Path(str(resources.files("hil") / "scenarios"))
+    for path in sorted(folder.glob("*.yaml")):
+        typer.echo(f"{path.stem:28} {load_mission(path.stem).description}")
+
+
+def _fly(
+    name: str, body: str | None, board: str | None, seed: int | None, realtime: bool, headless: bool, as_json: bool,
+    output: Path, report_: bool,
+) -> int:
+    from firmware_py.cli.session import RigFlight, new_folder, texts_of
+    from firmware_py.mission import load_mission
+    from firmware_py.recorder import RecordError
+    from hal.profile import ConfigError, load_profile
+
+    try:
+        mission = load_mission(name)
+        body_name, board_name = body or mission.body, board or mission.board
+        profile = load_profile(body_name, board_name)
+        used = mission.seed if seed is None else seed
+        folder = new_folder(output, mission.mission, used)
+        texts = texts_of(name, body_name, board_name)
+        flight = RigFlight(mission, profile, folder, used, paced=realtime, texts=texts)
+    except ConfigError as error:
+        _refuse(str(error), "see docs/guide for what these files hold")
+    except RecordError as error:
+        _refuse(str(error))
+    except OSError as error:
+        _refuse(f"{output}: {error.strerror}", "choose another place with --output")
+    try:
+        result = _fly_with_display(flight, headless or as_json, quiet=as_json)
+    except KeyboardInterrupt:
+        _refuse("flight ended by the keyboard", f"what was flown is in {folder}")
+    return _conclude(result, as_json, report_)
+
+
+def _fly_with_display(flight: Any, headless: bool, quiet: bool) -> Any:
+    from rich.console import Console
+
+    from firmware_py.cli.live import LiveState, PlainProgress, display
+
+    if quiet:
+        return flight.run()
+    view = PlainProgress() if headless else display(Console())
+    start_ns = flight.meter.wall_ns()
+    shown_ns = 0
+
+    def each(session: Any) -> None:
+        nonlocal shown_ns
+        wall_ns = session.meter.wall_ns()
+        if wall_ns - shown_ns < 100_000_000:
+            return
+        shown_ns = wall_ns
+        program = session.program
+        software, timing, now_ns = program.software, program.timing(), session.clock.now_ns()
+        index, count = software.commander.position
+        elapsed = (wall_ns - start_ns) * 1e-9
+        view.update(LiveState.from_row(
+            software.snapshot(now_ns), mission=session.mission.mission, body=session.profile.body.body,
+            board=session.profile.board.board, seed=session.seed, duration_s=session.mission.duration_s,
+            step_index=index, step_count=count, window_ms=session.profile.body.propulsion.window_ms,
+            propellant_full_kg=session.profile.body.mass.propellant_kg,
+            speed=now_ns * 1e-9 / elapsed if elapsed > 0.0 else None, slips=sum(m.wall_slips for m in timing.members),
+            lost_ticks=timing.lost_ticks, tick_p50_us=timing.duration.p50_us, tick_p99_us=timing.duration.p99_us,
+            events=session.recorder.last_events,
+        ))
+
+    with view:
+        return flight.run(each)
+
+
+def _conclude(result: Any, as_json: bool, report_: bool) -> int:
+    """Judge the flight, draw its report in a process of its own, and print the summary."""
+    from firmware_py.report.figures import judge, summary
+    from firmware_py.report.load import open_flight
+
+    blackbox = result.folder / "flight.mcap"
+    data, expectations = open_flight(blackbox)
+    verdicts = judge(data, expectations)
+    paths: dict[str, Path | str] = {"black box": blackbox}
+    if report_:
+        # Plotting needs more memory than flying; the flight's own process stays small.
+        drawn = subprocess.run(
+            [sys.executable, "-m", "firmware_py.cli.main", "report", str(blackbox), "--json"],
+            capture_output=True, text=True, check=False,
+        )
+        if drawn.returncode in (0, 1):
+            made = json.loads(drawn.stdout)
+            paths |= {"report": made["page"], "plots": ", ".join(Path(p).name for p in made["plots"])}
+        else:
+            typer.secho(f"qiki: no report: {drawn.stderr.strip()[-500:]}", fg=typer.colors.YELLOW, err=True)
+    good = all(verdict.holds for verdict in verdicts)
+    if as_json:
+        typer.echo(json.dumps({
+            "holds": good, "folder": str(result.folder), "flight_s": result.flight_s, "wall_s": result.wall_s,
+            "times_real": result.times_real, "resident_mb": result.resident_mb,
+            "pulse_rule_violations": result.pulse_rule_violations, "figures": summary(data),
+            "expectations": [
+                {"figure": v.expect.figure, "value": v.value, "allowed": v.allowed, "where": v.where, "holds": v.holds}
+                for v in verdicts
+            ],
+            "steps": [
+                {"name": s.name, "outcome": str(s.outcome), "start_s": s.start_ns * 1e-9, "end_s": s.end_ns * 1e-9}
+                for s in result.steps
+            ],
+            "paths": {name: str(path) for name, path in paths.items()},
+        }, indent=1))
+    else:
+        from rich.console import Console
+
+        from firmware_py.cli.tables import KeyFigures, flight_summary
+
+        figures = KeyFigures.of(data, result.wall_s, result.timing)
+        Console().print(flight_summary(verdicts, result.steps, figures, paths))
+    return 0 if good else 1
+
+
+@app.command(epilog="Example:\n\n  qiki report flights/first-flight-seed1")
+def report(file: FileArgument, as_json: JsonOption = False) -> None:
+    """Draw the plots and the page of a recorded flight beside its black box."""
+    from firmware_py.recorder import RecordError
+    from firmware_py.report.figures import judge
+    from firmware_py.report.load import open_flight
+
+    path = _flight_file(file)
+    try:
+        data, expectations = open_flight(path)
+    except RecordError as error:
+        _refuse(str(error))
+    from firmware_py.report.page import write_page
+    from firmware_py.report.plots import draw_all
+
+    verdicts = judge(data, expectations)
+    plots = draw_all(data, path.parent / "plots", expectations)
+    page = write_page(data, verdicts, plots, path.parent / "report.html")
+    if as_json:
+        typer.echo(json.dumps({
+            "page": str(page), "plots": [str(p) for p in plots], "holds": all(v.holds for v in verdicts),
+        }))
+    else:
+        typer.echo(f"page  {page}")
+        for plot in plots:
+            typer.echo(f"plot  {plot}")
+    raise typer.Exit(0 if all(v.holds for v in verdicts) else 1)
+
+
+@app.command(epilog="Example:\n\n  qiki export flights/first-flight-seed1 --csv")
+def export(
+    file: FileArgument,
+    csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values, one file a channel.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Folder; beside the black box if not given.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write every channel of a recorded flight as tables."""
+    from firmware_py.recorder import RecordError
+    from firmware_py.recorder.export import export_csv
+    from firmware_py.recorder.reader import read_flight
+
+    if not csv:
+        _refuse("say in which form: --csv", f"qiki export {file} --csv")
+    path = _flight_file(file)
+    try:
+        written = export_csv(read_flight(path), output or path.parent / "csv")
+    except RecordError as error:
+        _refuse(str(error))
+    if as_json:
+        typer.echo(json.dumps([str(p) for p in written]))
+    else:
+        for one in written:
+            typer.echo(str(one))
+
+
+@app.command(epilog="Example:\n\n  qiki replay flights/first-flight-seed1")
+def replay(file: FileArgument, as_json: JsonOption = False) -> None:
+    """Feed a flight's recorded bus bytes to today's software and compare what it commands; exit code 1 if it differs."""
+    from firmware_py.recorder import RecordError
+    from firmware_py.replay_flight import replay_flight
+    from hal.profile import ConfigError
+
+    try:
+        result = replay_flight(_flight_file(file))
+    except (RecordError, ConfigError) as error:
+        _refuse(str(error))
+    if as_json:
+        typer.echo(json.dumps({
+            "identical": result.identical, "ticks": result.ticks, "transfers": result.transfers,
+            "commands_compared": result.commands_compared, "divergences": result.divergence_count,
+            "first": None if result.first is None else str(result.first),
+        }))
+    else:
+        typer.echo(
+            f"{result.ticks} ticks, {result.transfers} transfers, {result.commands_compared} commands compared: "
+            + ("identical" if result.identical else f"{result.divergence_count} divergences, the first: {result.first}")
+        )
+    raise typer.Exit(0 if result.identical else 1)
+
+
+@app.command(
+    "replay-log",
+    epilog="Example:\n\n  qiki replay-log imu.csv.gz --reference attitude.csv.gz --frame frd --output flights/log",
+)
+def replay_log_command(
+    imu: Annotated[Path, typer.Argument(help="Sensor log, CSV or CSV.gz: time, gyro, accelerometer, magnetometer.")],
+    reference: Annotated[Path | None, typer.Option(help="Reference attitude, CSV or CSV.gz: time, quaternion.")] = None,
+    frame: Annotated[str, typer.Option(help="Body frame of the log: frd (forward-right-down) or flu.")] = "frd",
+    board: Annotated[str, typer.Option(help="Board whose chips play the log.")] = "bench-rpi",
+    body: Annotated[str, typer.Option(help="Body that carries them.")] = "bench-12kg",
+    settle_s: Annotated[float, typer.Option(min=0.0, help="Time before the comparison counts.")] = 5.0,
+    output: Annotated[Path, typer.Option(help="Where result, table and plot go.")] = Path("flights/replay-log"),
+    as_json: JsonOption = False,
+) -> None:
+    """Play a recorded sensor log through the simulated chips into the unchanged drivers and estimator."""
+    from firmware_py.cli.replay_log import replay_log_to_terminal
+
+    raise typer.Exit(replay_log_to_terminal(imu, reference, output, frame, board, body, settle_s, as_json))
+
+
+@app.command(epilog="Examples:\n\n  qiki doctor\n\n  qiki doctor --board my-board.yaml --json")
+def doctor(
+    board: Annotated[str | None, typer.Option(help="Board file or name whose devices are looked for.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What this computer offers a flight: real-time rights, buses, devices, clock, disk."""
+    from firmware_py.doctor import Status, inspect
+    from hal.profile import ConfigError, load_board
+
+    try:
+        config = load_board(board) if board is not None else None
+    except ConfigError as error:
+        _refuse(str(error))
+    checks = inspect(config)
+    if as_json:
+        typer.echo(json.dumps(
+            [{"name": c.name, "status": str(c.status), "found": c.found, "next_step": c.next_step} for c in checks],
+            indent=1,
+        ))
+    else:
+        from rich.console import Console
+
+        from firmware_py.cli.tables import checks_table
+
+        Console().print(checks_table(checks))
+    raise typer.Exit(1 if any(c.status is Status.FAIL for c in checks) else 0)
+
+
+@app.command(epilog="Example:\n\n  qiki docs --check")
+def docs(
+    folder: Annotated[Path, typer.Option(help="Where the pages are.")] = Path("docs/reference"),
+    check: Annotated[bool, typer.Option("--check", help="Only say which pages are out of date.")] = False,
+) -> None:
+    """Print the reference pages (commands, telemetry, faults, modes, chips, codes) from the tables."""
+    from firmware_py.reference import stale, write
+
+    if check:
+        old = stale(folder)
+        for name in old:
+            typer.echo(f"out of date: {name}")
+        raise typer.Exit(1 if old else 0)
+    for path in write(folder):
+        typer.echo(str(path))
+
+
+@app.command()
+def version() -> None:
+    """Version of the software."""
+    from firmware_py import __version__
+
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

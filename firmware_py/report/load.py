@@ -1,0 +1,42 @@
+"""Opens a black box as the rows and expectations that figures, plots and page work on."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from firmware_py.mission import ExpectConfig, load_mission
+from firmware_py.recorder.reader import Flight, read_flight
+from firmware_py.report.figures import FlightData, Row
+from hal.profile import ConfigError
+
+__all__ = ["expectations_of", "flight_data", "open_flight"]
+
+
+def flight_data(flight: Flight) -> FlightData:
+    """The rows of a recorded flight, every channel but the bus bytes."""
+    rows: dict[str, list[Row]] = {"/snapshot": [], "/truth": [], "/event": [], "/command": []}
+    for record in flight.messages(*rows):
+        rows[record.topic].append((record.t_ns, record.value))
+    metadata = {key: value if isinstance(value, str) else repr(value) for key, value in flight.header.items()}
+    return FlightData(metadata, rows["/snapshot"], rows["/truth"], rows["/event"], rows["/command"])
+
+
+def expectations_of(flight: Flight) -> tuple[ExpectConfig, ...]:
+    """What the mission in the black box expected; nothing if it holds none or one that today's program can't read."""
+    text = flight.attachments.get("mission.yaml")
+    if text is None:
+        return ()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mission.yaml"
+        path.write_text(text, encoding="utf-8")
+        try:
+            return load_mission(str(path)).expect
+        except ConfigError:
+            return ()
+
+
+def open_flight(path: Path) -> tuple[FlightData, tuple[ExpectConfig, ...]]:
+    """Rows and expectations of a black box. Raises RecordError."""
+    flight = read_flight(path)
+    return flight_data(flight), expectations_of(flight)

@@ -1,0 +1,145 @@
+"""Dead reckoning: no drift with valves shut, blended pulses, honest sigma, no trust in a nozzle that lies."""
+
+from __future__ import annotations
+
+from math import radians
+
+import numpy as np
+import pytest
+
+from firmware_py.gnc.modulation import TickImpulse
+from firmware_py.gnc.navigation import Navigation
+from hal.frames import IDENTITY, Vec3, norm, quaternion_from_rotation_vector
+from hal.profile.loader import load_body
+
+DT = 0.005
+ZERO: Vec3 = (0.0, 0.0, 0.0)
+MASS = 432.0
+
+
+def sample(rng: np.random.Generator, force: Vec3, bias: Vec3) -> Vec3:
+    """0.2 mg/rtHz at 200 Hz and steps of 1.25 mg."""
+    return tuple(
+        round((f + b + 0.0277 * rng.standard_normal()) / 0.01226) * 0.01226 for f, b in zip(force, bias, strict=True)
+    )  # type: ignore[return-value]
+
+
+def push(newtons: float, gross: float | None = None) -> TickImpulse:
+    return TickImpulse(newtons * DT, 0.0, 0.0, 0.0, 0.0, 0.0, (newtons if gross is None else gross) * DT)
+
+
+def quiet(nav: Navigation, rng: np.random.Generator, seconds: float, bias: Vec3 = ZERO) -> None:
+    for _ in range(round(seconds / DT)):
+        nav.update(DT, IDENTITY, ZERO, sample(rng, ZERO, bias), None, 1e-3)
+
+
+def test_free_fall_does_not_drift_and_finds_the_bias() -> None:
+    rng = np.random.default_rng(1)
+    nav = Navigation(load_body("qiki-t"), (0.2, 0.0, 0.05), gravity=False)
+    bias = (0.03, -0.02, 0.04)
+    quiet(nav, rng, 60.0, bias)
+    assert nav.velocity == ZERO
+    assert nav.position == ZERO
+    assert nav.bias == pytest.approx(bias, abs=2e-3)
+    assert np.sqrt(nav.bias_variance) < 2e-3
+
+
+def test_a_turning_craft_is_not_taken_for_a_pushed_one() -> None:
+    rng = np.random.default_rng(2)
+    nav = Navigation(load_body("qiki-t"), (0.2, 0.0, 0.05), gravity=False)
+    w = radians(20.0)
+    arm = (0.2, 0.0, -0.05)
+    q = IDENTITY
+    for _ in range(2000):
+        q = quaternion_from_rotation_vector((0.0, 0.0, 0.0))
+        nav.update(DT, q, (0.0, 0.0, w), sample(rng, (-w * w * arm[0], 0.0, 0.0), ZERO), None, 1e-3)
+    assert nav.velocity == ZERO
+    assert abs(nav.bias[0]) < 2e-3
+
+
+@pytest.mark.parametrize("gain", [0.95, 1.0, 1.05])
+def test_pulses_are_met_within_their_sigma(gain: float) -> None:
+    rng = np.random.default_rng(3)
+    nav = Navigation(load_body("qiki-t"), ZERO, gravity=False)
+    quiet(nav, rng, 20.0)
+    true = 0.0
+    for _ in range(10):
+        for _ in range(10):
+            true += 260.0 * gain / MASS * DT
+            nav.update(DT, IDENTITY, ZERO, sample(rng, (260.0 * gain / MASS, 0.0, 0.0), ZERO), push(260.0), 1e-3)
+        quiet(nav, rng, 0.2)
+    assert abs(nav.velocity[0] - true) < 3.0 * nav.sigma_velocity_m_s + 0.01
+    assert nav.sigma_velocity_m_s < 0.01
+    assert abs(nav.velocity[0] - true) < 0.012
+
+
+def test_small_fine_pulses_do_not_inherit_the_accelerometers_noise() -> None:
+    rng = np.random.default_rng(4)
+    nav = Navigation(load_body("qiki-t"), ZERO, gravity=False)
+    quiet(nav, rng, 20.0)
+    for _ in range(40):
+        for _ in range(6):
+            nav.update(DT, IDENTITY, ZERO, sample(rng, ZERO, ZERO), push(0.0, gross=200.0), 1e-3)
+        quiet(nav, rng, 0.22)
+    # 40 bursts of the accelerometer alone would leave 40 ** 0.5 x 0.44 mm/s.
+    assert norm(nav.velocity) < 3.5e-3
+    assert nav.sigma_velocity_m_s < 4e-3
+
+
+def test_a_nozzle_that_does_not_push_is_believed_to_the_accelerometer() -> None:
+    rng = np.random.default_rng(5)
+    nav = Navigation(load_body("qiki-t"), ZERO, gravity=False)
+    quiet(nav, rng, 20.0)
+    for _ in range(20):
+        nav.update(DT, IDENTITY, ZERO, sample(rng, ZERO, ZERO), push(260.0), 1e-3)
+    quiet(nav, rng, 0.2)
+    assert nav.disagreements == 1
+    assert norm(nav.velocity) < 3e-3
+
+
+def test_a_push_that_nobody_commanded_is_noticed() -> None:
+    rng = np.random.default_rng(6)
+    nav = Navigation(load_body("qiki-t"), ZERO, gravity=False)
+    quiet(nav, rng, 20.0)
+    bias = nav.bias
+    for _ in range(100):
+        nav.update(DT, IDENTITY, ZERO, sample(rng, (220.0 / MASS, 0.0, 0.0), ZERO), None, 1e-3)
+    assert nav.velocity[0] == pytest.approx(220.0 / MASS * 0.5, abs=0.02)
+    assert nav.bias[0] == pytest.approx(bias[0], abs=5e-3)
+
+
+def test_missing_samples_leave_the_model() -> None:
+    nav = Navigation(load_body("qiki-t"), ZERO, gravity=False)
+    for _ in range(20):
+        nav.update(DT, IDENTITY, ZERO, None, push(260.0), 1e-3)
+    assert nav.velocity[0] == pytest.approx(260.0 / MASS * 0.1)
+    assert nav.disagreements == 0
+
+
+def test_the_first_fix_turns_what_was_travelled_before() -> None:
+    nav = Navigation(load_body("qiki-t"), ZERO, gravity=False)
+    for _ in range(20):
+        nav.update(DT, IDENTITY, ZERO, None, push(260.0), 1e-3)
+    speed = nav.velocity[0]
+    nav.turn_frame(quaternion_from_rotation_vector((0.0, 0.0, radians(90.0))))
+    assert nav.velocity == pytest.approx((0.0, speed, 0.0), abs=1e-12)
+    assert nav.position[0] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_position_sigma_grows_with_what_velocity_may_be_wrong() -> None:
+    rng = np.random.default_rng(7)
+    nav = Navigation(load_body("qiki-t"), ZERO, gravity=False)
+    quiet(nav, rng, 5.0)
+    for _ in range(20):
+        nav.update(DT, IDENTITY, ZERO, sample(rng, (0.6, 0.0, 0.0), ZERO), push(0.6 * MASS), 1e-3)
+    quiet(nav, rng, 40.0)
+    assert nav.sigma_position_m == pytest.approx(40.0 * nav.sigma_velocity_m_s, rel=0.05)
+
+
+def test_on_a_table_position_is_soon_declared_unknown() -> None:
+    rng = np.random.default_rng(8)
+    nav = Navigation(load_body("bench-12kg"), ZERO, gravity=True)
+    for _ in range(60 * 200):
+        nav.update(DT, IDENTITY, ZERO, sample(rng, (0.02, 0.0, 9.80665), ZERO), None, 0.01)
+    assert nav.sigma_position_m > 1.0
+    assert nav.position == ZERO

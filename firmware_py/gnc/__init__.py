@@ -1,1 +1,1 @@
-"""Guidance, navigation and control: from sensor samples to valve pulses, without knowing which chips are behind them."""
+"""Guidance, navigation and control: from sensor samples to valve pulses, whatever chips are behind them."""

@@ -237,8 +237,8 @@ class Slew:
         self._settled = _Settled()
 
     def update(self, now_ns: int, nav: NavState) -> Target:
-        """See GuidanceLaw. Done when the attitude error is under twice the dead-band for two seconds. Until the attitude
-        is known only rates are nulled."""
+        """See GuidanceLaw. Done when the attitude error is under twice the dead-band for two seconds. Until the
+        attitude is known only rates are nulled."""
         if not nav.attitude_known:
             return Target(Phase.SLEW, False, rate=ZERO, rate_limit_rad_s=self._rate)
         if self._keep_position and self._position is None:

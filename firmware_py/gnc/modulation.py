@@ -409,7 +409,8 @@ class PulseModulator:
         length = self._run_ms + np.where(joined, closes, 0)
         long_burn = self._open_at_end & (closes < window) & (length + window > self._max_burn)
         for nozzle in long_burn.nonzero()[0].tolist():
-            self._blocked_until[nozzle] = now_ns + int(closes[nozzle]) * 1_000_000 * bool(joined[nozzle]) + self._cooldown_ns
+            end_ms = int(closes[nozzle]) if joined[nozzle] else 0
+            self._blocked_until[nozzle] = now_ns + end_ms * 1_000_000 + self._cooldown_ns
             self.counters.cooldowns += 1
         at_end = fired & (closes == window)
         self._run_ms = np.where(at_end, np.where(joined, self._run_ms + window, closes - opens), 0)

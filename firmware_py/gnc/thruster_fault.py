@@ -274,4 +274,5 @@ class ThrusterFaultDetector:
 def _overlap(plan: PulsePlan, start_s: float, end_s: float) -> Array:
     """Seconds that each nozzle is driven between two moments of a window."""
     opens, closes = np.array(plan.open_ms) * 1e-3, np.array(plan.close_ms) * 1e-3
-    return np.clip(np.minimum(closes, end_s) - np.maximum(opens, start_s), 0.0, None)
+    driven: Array = np.maximum(np.minimum(closes, end_s) - np.maximum(opens, start_s), 0.0)
+    return driven

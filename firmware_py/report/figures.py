@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from fdir.codes import Code
 from firmware_py.mission import ExpectConfig, StepOutcome
+from firmware_py.scheduler import EventCode
 from hal.frames import Quaternion, Vec3, norm, rotation_angle, subtract
 
 __all__ = [
@@ -110,7 +111,7 @@ class FlightData:
 
 RIG_FAULT = "RIG_FAULT"
 """Code of the rig's own notes in the record: a fault began or ended."""
-EVENT_CODES = (*Code, RIG_FAULT)
+EVENT_CODES = tuple(dict.fromkeys((*Code, *EventCode, RIG_FAULT)))
 
 
 @dataclass(frozen=True, slots=True)

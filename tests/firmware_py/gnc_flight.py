@@ -14,7 +14,19 @@ from firmware_py.gnc.estimator import Estimator
 from firmware_py.gnc.guidance import GuidanceLaw, GuidanceLimits, Target
 from firmware_py.gnc.modulation import PulseModulator
 from firmware_py.gnc.thruster_fault import ThrusterFaultDetector, ThrusterVerdict
-from hal.frames import IDENTITY, Quaternion, Vec3, norm, rotate, rotate_inverse, rotation_angle, subtract
+from hal.frames import (
+    IDENTITY,
+    Quaternion,
+    Vec3,
+    multiply,
+    norm,
+    quaternion_from_rotation_vector,
+    rotate_inverse,
+    rotation_angle,
+    scale,
+    subtract,
+    unit,
+)
 from hal.profile.body import BodyConfig
 from hal.propulsion import PulsePlan
 from hil.plant.sensors import InertialUnit, Magnetometer, StarTracker
@@ -106,7 +118,8 @@ class Flight:
             self.rng,
         )
         for n in range(len(body.propulsion.nozzles)):
-            self.world.set_nozzle_thrust(n, float(1.0 + self.thrust_spread * np.clip(self.rng.standard_normal(), -2.5, 2.5)))
+            error = float(np.clip(self.rng.standard_normal(), -2.5, 2.5))
+            self.world.set_nozzle_thrust(n, 1.0 + self.thrust_spread * error)
         self.imu = InertialUnit(self.world.stream("imu"))
         self.star = StarTracker(self.world.stream("star"), IDENTITY)
         self.compass = Magnetometer(self.world.stream("compass"))
@@ -189,7 +202,6 @@ class Flight:
             self.verdicts.append(verdict)
             self.isolate(verdict)
         self.auditor.window(plan)
-        window_ns = plan.window_ms * 1_000_000
         for n, (open_ms, close_ms) in enumerate(zip(plan.open_ms, plan.close_ms, strict=True)):
             was_on = self.plan.close_ms[n] == plan.window_ms and self.plan.on_ms[n] > 0
             if was_on and not (open_ms == 0 and close_ms > 0):
@@ -198,7 +210,6 @@ class Flight:
                 self.edges.append((now + open_ms * 1_000_000, n, True))
                 if close_ms < plan.window_ms:
                     self.edges.append((now + close_ms * 1_000_000, n, False))
-        assert window_ns > 0
         self.plan = plan
         self.record(target)
 
@@ -215,7 +226,10 @@ class Flight:
         wanted = target.attitude
         angle = 0.0 if wanted is None else degrees(rotation_angle(rigid.quaternion, wanted))
         self.samples.append(
-            Sample(self.t_s, angle, degrees(norm(rigid.rate)), rigid.position, rigid.velocity, target.phase.value, target.done)
+            Sample(
+                self.t_s, angle, degrees(norm(rigid.rate)), rigid.position, rigid.velocity, target.phase.value,
+                target.done,
+            )
         )
 
     def attitude_error_deg(self) -> float:
@@ -230,9 +244,6 @@ class Flight:
 
 def turned(axis: Vec3, angle_rad: float, start: Quaternion = IDENTITY) -> Quaternion:
     """The attitude a turn about a body axis away from ``start``."""
-    from hal.frames import multiply, quaternion_from_rotation_vector, scale, unit
-
     return multiply(start, quaternion_from_rotation_vector(scale(unit(axis), angle_rad)))
 
 
-__all__ = ["FIELD", "Flight", "PulseAuditor", "Sample", "rotate", "turned"]

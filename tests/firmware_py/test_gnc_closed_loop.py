@@ -54,7 +54,8 @@ def test_a_mission_from_tumble_to_hold_stays_within_its_figures(name: str) -> No
     start = flight.world.rigid.position
     mark = len(flight.samples)
     flight.fly(Translate(flight.limits, way, speed_m_s=0.3 if flat else 1.0), 60.0)
-    phases = [s.phase for i, s in enumerate(flight.samples[mark:]) if i == 0 or flight.samples[mark + i - 1].phase != s.phase]
+    seen = [sample.phase for sample in flight.samples[mark:]]
+    phases = [phase for i, phase in enumerate(seen) if i == 0 or seen[i - 1] != phase]
     assert phases == ["burn", "coast", "brake", "hold"]
     assert dist(flight.world.rigid.position, tuple(s + w for s, w in zip(start, way, strict=True))) < 1.0
     assert flight.target is not None

@@ -17,9 +17,9 @@ def ecliptic(longitude_deg: float) -> Vec3:
 
 
 def test_a_worked_example_is_met() -> None:
-    # Meeus, Astronomical Algorithms, example 25.a: 1992 October 13, 0 h TD, true longitude 199.90987 deg referred to the
-    # mean equinox of date; 7.2154 years of precession before J2000 are 0.1008 deg. The formula leaves out nutation and
-    # aberration (0.0057 deg).
+    # Meeus, Astronomical Algorithms, example 25.a: 1992 October 13, 0 h TD, true longitude 199.90987 deg referred to
+    # the mean equinox of date; 7.2154 years of precession before J2000 are 0.1008 deg. The formula leaves out nutation
+    # and aberration (0.0057 deg).
     direction = sun_direction(datetime(1992, 10, 12, 23, 59, tzinfo=UTC))
     assert degrees(angle_between(direction, ecliptic(199.90987 + 0.1008))) < 0.012
 

@@ -30,7 +30,7 @@ from hal.profile.loader import load_body
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 TICK_NS, TICK_S = 5_000_000, 0.005
 NED_TO_NWU: Quaternion = (0.0, 1.0, 0.0, 0.0)
-"""Half a turn about X: north stays, east becomes west, down becomes up. Forward-right-down to forward-left-up is the same."""
+"""Half a turn about X: north stays, east becomes west, down becomes up. The same for the body's axes."""
 
 
 def columns(name: str) -> dict[str, np.ndarray]:

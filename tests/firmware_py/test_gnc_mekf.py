@@ -58,7 +58,8 @@ class Turn:
     def fix(self, error: Vec3 = (0.0, 0.0, 0.0)) -> bool:
         exposed = self.past[-1 - self.latency]
         noise = tuple((SIGMA * self.rng.standard_normal(3)).tolist())
-        seen = multiply(exposed, quaternion_from_rotation_vector(tuple(n + e for n, e in zip(noise, error, strict=True))))
+        off = tuple(n + e for n, e in zip(noise, error, strict=True))
+        seen = multiply(exposed, quaternion_from_rotation_vector(off))
         return self.filter.update_attitude(seen, SIGMA, self.latency * TICK_NS)
 
     def error_deg(self) -> float:

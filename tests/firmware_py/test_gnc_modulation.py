@@ -84,7 +84,9 @@ def test_an_error_below_its_tolerance_is_left_alone() -> None:
     failed=st.sampled_from([0, 1, 0x300, 0x1000]),
     carry=st.booleans(),
 )
-def test_no_sequence_of_demands_breaks_a_pulse_rule(name: str, seed: int, size: float, failed: int, carry: bool) -> None:
+def test_no_sequence_of_demands_breaks_a_pulse_rule(
+    name: str, seed: int, size: float, failed: int, carry: bool
+) -> None:
     rng = np.random.default_rng(seed)
     modulator, auditor = make(name), PulseAuditor(load_body(name))
     unit = np.abs(_ALLOCATORS[name].wrenches).max(axis=1) * 0.25

@@ -103,7 +103,8 @@ _COMMANDS = (
     Command(6, "translate", CommandClass.ZTT_BURN, Authority.CONTROLLER,
             "Move by a vector: burn, coast, brake, then hold there.", (
                 Argument("vector_m", Kind.VECTOR3, "m", "displacement", -5000.0, 5000.0),
-                Argument("frame", Kind.CHOICE, "-", "frame of the vector", choices=("body", "inertial"), required=False),
+                Argument("frame", Kind.CHOICE, "-", "frame of the vector", choices=("body", "inertial"),
+                         required=False),
                 _SPEED,
             )),
     Command(7, "brake", CommandClass.BRAKE, Authority.CONTROLLER,

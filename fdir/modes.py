@@ -50,7 +50,7 @@ class Emission(StrEnum):
 Guard = Callable[[Facts], tuple[Code, ...]]
 
 
-def _always(facts: Facts) -> tuple[Code, ...]:
+def _always(_facts: Facts) -> tuple[Code, ...]:
     return ()
 
 

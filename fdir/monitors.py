@@ -185,6 +185,10 @@ class MonitorBank:
             start = since[index] = now_ns
         return now_ns - start >= (monitor.persist_ns if bad else monitor.clear_ns)
 
+    def asks_for(self, responses: frozenset[Response]) -> bool:
+        """Whether a monitor with one of these responses has tripped and not cleared."""
+        return any(active and m.response in responses for m, active in zip(self._table, self.active, strict=True))
+
     def is_active(self, name: str) -> bool:
         """Whether the monitor of that name has tripped. Raises KeyError for an unknown name."""
         for index, monitor in enumerate(self._table):

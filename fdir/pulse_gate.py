@@ -32,7 +32,9 @@ class Veto:
 class PulseGate:
     """Judges plans for one body. One instance owns the history of all its nozzles."""
 
-    __slots__ = ("_before", "_closes", "_cooling_until", "_count", "_opened", "_rules", "_window_end", "masked", "vetoes")
+    __slots__ = (
+        "_before", "_closes", "_cooling_until", "_count", "_opened", "_rules", "_window_end", "masked", "vetoes",
+    )
 
     def __init__(self, rules: PropulsionConfig) -> None:
         self._rules = rules
@@ -135,7 +137,7 @@ class PulseGate:
         if start_ms + open_ms < self._cooling_until[n]:
             return Code.GATE_COOLDOWN
         since = self._opened[n] if joined else start_ms + open_ms
-        # A pulse to the window's end might go on in the next one, but nothing promises that: it must be long enough now.
+        # A pulse to the window's end might go on in the next one, but nothing promises that.
         if start_ms + close_ms - since < rules.min_on_ms:
             return Code.GATE_MIN_ON
         if not joined and start_ms + open_ms - self._closes[n] < rules.min_off_ms:

@@ -76,7 +76,7 @@ class SafeKeeper:
     passes: int = 0
 
     def enter(self, code: Code) -> bool:
-        """Note a reason; returns whether it is new. Any new reason starts the way out over and voids the acknowledgement."""
+        """Note a reason; returns whether it is new. A new one starts the way out over and voids the acknowledgement."""
         if code in self.reasons:
             return False
         self.reasons += (code,)
@@ -84,9 +84,12 @@ class SafeKeeper:
         self.acknowledged = False
         return True
 
-    def check(self, facts: Facts) -> None:
-        """One check of the exit conditions, at the slow rate while in SAFE."""
-        holds = all(condition(facts) for condition in EXIT_CONDITIONS.values())
+    def check(self, facts: Facts, alarmed: bool = False) -> None:
+        """One check of the exit conditions, at the slow rate while in SAFE.
+
+        ``alarmed``: a monitor that leads to SAFE is still tripped, so that nothing holds.
+        """
+        holds = not alarmed and all(condition(facts) for condition in EXIT_CONDITIONS.values())
         self.passes = min(self.passes + 1, CHECKS_TO_LEAVE) if holds else 0
 
     def failing(self, facts: Facts) -> tuple[str, ...]:

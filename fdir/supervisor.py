@@ -20,6 +20,8 @@ __all__ = ["Directives", "FdirEvent", "Supervisor"]
 
 SHUT_AFTER_RUNAWAY_NS = 1_000_000_000
 CHECK_PERIOD_NS = 500_000_000
+SAFE_RESPONSES = frozenset({Response.SAFE, Response.SHUT_VALVES})
+"""Responses of a monitor that lead to SAFE; while one is tripped, SAFE is not left."""
 CLUSTER_LOSS = 2
 """Failed nozzles of one cluster that count as the cluster lost."""
 
@@ -70,7 +72,7 @@ class Supervisor:
             self._respond(alarm, facts)
         if self.modes.motion is Motion.SAFE and facts.t_ns >= self._next_check_ns:
             self._next_check_ns = facts.t_ns + CHECK_PERIOD_NS
-            self.keeper.check(facts)
+            self.keeper.check(facts, self.bank.asks_for(SAFE_RESPONSES))
         return Directives(
             shut_valves=self.valves_locked_out or facts.t_ns < self._shut_until_ns,
             bar_burns=self.modes.motion is Motion.SAFE or self.bank.is_active("bus under-voltage"),
@@ -79,17 +81,23 @@ class Supervisor:
         )
 
     def request_mode(self, target: Motion, facts: Facts) -> Refusal | None:
-        """Ask for a motion mode. Leaving SAFE also needs its exit conditions."""
+        """Ask for a motion mode. Leaving SAFE for Idle also needs its exit conditions.
+
+        A brake is the one thing that may be flown out of SAFE, and it ends there: its reasons stay, and whatever is
+        asked for after it is SAFE again.
+        """
         source = self.modes.motion
         if source is target:
             return None
+        if source is Motion.BRAKE and self.keeper.reasons:
+            target = Motion.SAFE
         if source is Motion.SAFE and target is Motion.IDLE:
             codes = self.keeper.refusals()
             if codes:
                 return Refusal(source, target, codes)
         refusal = self.modes.move(target, facts)
         if refusal is None:
-            if source is Motion.SAFE:
+            if source is Motion.SAFE and target is Motion.IDLE:
                 self.keeper.leave()
             self._note(facts.t_ns, Code.MODE_CHANGED, Severity.INFO, f"{source} -> {target}")
         return refusal
@@ -103,8 +111,8 @@ class Supervisor:
             self._note(facts.t_ns, code, Severity.CRITICAL, "SAFE")
 
     def gate(self, command_class: CommandClass, facts: Facts) -> tuple[Code, ...]:
-        """Every reason against a command of this class now."""
-        return gate(command_class, self.modes.motion, facts)
+        """Every reason against a command of this class now. A brake out of SAFE is still SAFE for all others."""
+        return gate(command_class, Motion.SAFE if self.keeper.reasons else self.modes.motion, facts)
 
     def nozzle_failed(self, nozzle: int, how: str, facts: Facts) -> None:
         """Isolate a nozzle that did not obey; a whole cluster when two of it are gone."""

@@ -1,7 +1,8 @@
 """Turns commands into guidance laws and keeps the mode machine in step with what the law does.
 
-A command is validated by the dictionary, gated by fdir, and only then changes the law. Whatever law is set, SAFE has its
-own (null the rates, then point the cells at the Sun), and a bar on burns takes position and velocity out of any target.
+A command is validated by the dictionary, gated by fdir, and only then changes the law. Whatever law is set, SAFE has
+its own (null the rates, then point the cells at the Sun), and a bar on burns takes position and velocity out of any
+target.
 """
 
 from __future__ import annotations
@@ -187,6 +188,9 @@ class Commander:
                 self._journal.event(now_ns, Code.BRAKE_OVERRIDE, Severity.WARNING, f"ordered by {order.source}")
             return codes
         if name == "idle":
+            if supervisor.keeper.reasons:
+                # The way out of SAFE is safe_exit, which takes another authority.
+                return (Code.SAFE_LOCKED,)
             return self._fly(name, self._idle_law(), Motion.IDLE, facts)
         if name == "safe":
             self._cut = True

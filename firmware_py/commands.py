@@ -56,7 +56,6 @@ def parse(number: int, name: str, arguments: Mapping[str, Any], source: str, t_n
     try:
         _, values = validate(name, arguments)
     except CommandRefused as error:
-        return CommandRecord(
-            t_ns, number, name, source, CommandState.REJECTED, (Code.CMD_VALIDATION_FAILED,), str(error), dict(arguments)
-        )
+        codes = (Code.CMD_VALIDATION_FAILED,)
+        return CommandRecord(t_ns, number, name, source, CommandState.REJECTED, codes, str(error), dict(arguments))
     return Order(number, name, values, source)

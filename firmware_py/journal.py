@@ -29,7 +29,7 @@ class Journal(Protocol):
         """The packed row at the medium rate, for the longer ring."""
 
     def end_tick(self, t_ns: int) -> None:
-        """A fast tick ended: store its bus transfers."""
+        """A tick ended, with everything in it: store its bus transfers."""
 
 
 class NoJournal:

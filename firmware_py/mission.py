@@ -21,8 +21,8 @@ from fdir.modes import Motion
 from hal.profile import ConfigError, load_yaml
 
 __all__ = [
-    "ExpectConfig", "FaultConfig", "InitialConfig", "MissionConfig", "Sequencer", "StepConfig", "StepOutcome", "StepRecord",
-    "find_mission", "load_mission", "parse_epoch",
+    "ExpectConfig", "FaultConfig", "InitialConfig", "MissionConfig", "Sequencer", "StepConfig", "StepOutcome",
+    "StepRecord", "find_mission", "load_mission", "parse_epoch",
 ]
 
 Vec3 = tuple[float, float, float]

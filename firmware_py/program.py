@@ -5,7 +5,7 @@ The same object flies on the rig and on a board; what differs are the buses and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from fdir.codes import Severity
 from firmware_py.clock import Clock, Meter
 from firmware_py.journal import Journal
 from firmware_py.mission import MissionConfig, Sequencer, parse_epoch
-from firmware_py.scheduler import EventCode, Scheduler, TimingSummary
+from firmware_py.scheduler import EventCode, Member, Scheduler, TimingSummary
 from firmware_py.tick import FlightSoftware
 from hal.hardware import Hardware
 from hal.profile import ConfigError, Profile
@@ -29,7 +29,7 @@ SEVERITY = {
 
 
 def fit_window(profile: Profile) -> Profile:
-    """The profile with its pulse window shortened to the longest whole number of fast ticks that is a whole number of ms.
+    """The profile with its pulse window shortened to the longest that is a whole number of fast ticks and of ms.
 
     At 200 Hz and 250 ms nothing changes; at 250 Hz the window becomes 248 ms. The digest stays that of the files.
 
@@ -61,6 +61,7 @@ class Program:
         journal: the recorder.
         expected_digest: hardware profile hash that must match; ``None`` takes any.
         on_idle: what to do with the time left before the next tick.
+        more_members: further members of the scheduler's table, after the software's own (a rig's computing load).
 
     Raises:
         ConfigError: the board, the body or the mission cannot be flown together.
@@ -69,6 +70,7 @@ class Program:
     def __init__(
         self, profile: Profile, mission: MissionConfig, buses: Mapping[str, Any], clock: Clock, meter: Meter,
         journal: Journal, expected_digest: str | None = None, on_idle: Callable[[int], None] | None = None,
+        more_members: Sequence[Member] = (),
     ) -> None:
         profile = fit_window(profile)
         self.profile = profile
@@ -80,14 +82,19 @@ class Program:
             profile, self.hardware, Sequencer(mission.steps), parse_epoch(mission.epoch), expected_digest, journal
         )
         self.scheduler = Scheduler(
-            profile.board.rates, self.software.members(), clock, self._on_event, self.software.on_overrun_stop,
-            self.software.feed_watchdog, meter, on_idle,
+            profile.board.rates, (*self.software.members(), *more_members), clock, self._on_event,
+            self.software.on_overrun_stop, self.software.feed_watchdog, meter, on_idle,
         )
 
     def run_tick(self) -> None:
-        """Wait for the next deadline and run its tick."""
+        """Wait for the next deadline and run its tick.
+
+        The bus transfers of a tick are recorded behind all of it, the slow members and the watchdog's kick included,
+        and also while members are dropped: what happened when time ran short must be in the record.
+        """
         self.scheduler.run_tick()
         self.software.late_ticks = self.scheduler.late_in_row
+        self.journal.end_tick(self.software.now_ns)
 
     def run(self, until_ns: int, stop: Callable[[], bool] | None = None) -> None:
         """Fly until ``until_ns`` of flight time, or until ``stop`` answers true."""

@@ -2,8 +2,8 @@
 
     sense -> estimate -> monitor -> steer (guide, control, allocate, modulate, gate, command) -> record
 
-``FlightSoftware`` owns the state that passes between these members; each member is a ``step(now_ns)`` of the scheduler's
-table in ``members()``. Nothing here knows a chip, a bus or the rig.
+``FlightSoftware`` owns the state that passes between these members; each member is a ``step(now_ns)`` of the
+scheduler's table in ``members()``. Nothing here knows a chip, a bus or the rig.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from firmware_py.commander import Commander
 from firmware_py.gnc.allocation import Allocator
 from firmware_py.gnc.control import Controller
 from firmware_py.gnc.ephemeris import sun_direction
-from firmware_py.gnc.estimator import Estimator, NavState
+from firmware_py.gnc.estimator import Estimator
 from firmware_py.gnc.modulation import PulseModulator, TickImpulse
 from firmware_py.gnc.thruster_fault import ThrusterFaultDetector, ThrusterVerdict
 from firmware_py.journal import Journal
@@ -41,7 +41,9 @@ MS = 1_000_000
 SECOND = 1_000_000_000
 STANDARD_GRAVITY = 9.80665
 SELF_TEST_LIMIT_NS = 8 * SECOND
-"""Time from start in which every device must have answered."""
+"""Time from start in which every device should have answered. What flies without: inertial unit and a valve node."""
+DISAGREEMENT_KEPT_NS = 2 * SECOND
+"""Age beyond which gyro and star tracker are no longer said to differ; longest time between two compared fixes."""
 HEALTH_SEVERITY = {
     DeviceState.OK: Severity.INFO, DeviceState.INIT: Severity.WARNING,
     DeviceState.DEGRADED: Severity.INFO, DeviceState.LOST: Severity.WARNING,
@@ -61,7 +63,8 @@ class FlightSoftware:
         epoch_ns: UTC of flight time zero, ns since 1970.
         expected_digest: hardware profile hash that the mission was made for; ``None`` takes any.
         journal: where events, commands and rows go.
-        late_ticks: late ticks in a row, asked of the scheduler.
+
+    ``late_ticks``, the late ticks in a row, is told by whoever runs the scheduler.
     """
 
     def __init__(
@@ -72,7 +75,6 @@ class FlightSoftware:
         self.profile = profile
         self.hardware = hardware
         self.journal = journal
-        self.tick_ns = SECOND // profile.board.rates.fast_hz
         imu = next((d for d in profile.board.devices if d.role == "imu"), None)
         self.estimator = Estimator(body, imu.mount.position_m if imu is not None else (0.0, 0.0, 0.0))
         self.allocator = Allocator(body)
@@ -89,8 +91,12 @@ class FlightSoftware:
         self.temperatures: dict[str, Reading[float]] = {}
         self.facts: Facts | None = None
         self.late_ticks = 0
+        self.now_ns = 0
+        """Deadline of the present tick."""
+        self._fast_hz = profile.board.rates.fast_hz
         self._hash_matches = expected_digest is None or expected_digest == profile.digest
         self._window_ns = body.propulsion.window_ms * MS
+        self._window_ticks = body.propulsion.window_ms * profile.board.rates.fast_hz // 1000
         self._window_start_ns = 0
         self._exhaust_speed = body.propulsion.specific_impulse_s * STANDARD_GRAVITY
         self._thrusts = tuple(nozzle.thrust_n for nozzle in body.propulsion.nozzles)
@@ -99,11 +105,13 @@ class FlightSoftware:
         self._last_imu_ns = 0
         self._last_rates: Vec3 | None = None
         self._repeats = 0
-        self._turned: Vec3 = (0.0, 0.0, 0.0)
+        self._turned: Vec3 | None = (0.0, 0.0, 0.0)
         self._last_fix: tuple[int, Quaternion] | None = None
         self._rate_disagreement: float | None = None
         self._hottest: float | None = None
         self._enabled = False
+        self._lines_follow = True
+        self._nodes_ready = False
         self._pulse_mask = 0
         self._row = b""
         self._sun_t = self._field_t = -1
@@ -128,6 +136,7 @@ class FlightSoftware:
 
     def sense(self, now_ns: int) -> None:
         """Registers to readings: valve nodes, inertial unit, star tracker, and one slot of the slow buses."""
+        self.now_ns = now_ns
         self.hardware.sense(now_ns)
 
     def estimate(self, now_ns: int) -> None:
@@ -142,11 +151,13 @@ class FlightSoftware:
             self._last_rates = rate
             bx, by, bz = self.estimator.filter.bias
             wx, wy, wz = rate[0] - bx, rate[1] - by, rate[2] - bz
-            x, y, z = self._turned
-            self._turned = (x + wx * dt_s, y + wy * dt_s, z + wz * dt_s)
+            if self._turned is not None:
+                x, y, z = self._turned
+                self._turned = (x + wx * dt_s, y + wy * dt_s, z + wz * dt_s)
             self._watch_nozzles(now_ns, dt_s, (wx, wy, wz), imu.value.specific_force_m_s2, expected)
         else:
             self.estimator.coast(now_ns, dt_s, expected)
+            self._turned = None
         self._last_imu_ns = now_ns
         fix = self.hardware.sensors.fresh_attitude
         if fix is not None:
@@ -175,7 +186,7 @@ class FlightSoftware:
             return
         nav = self.estimator.nav
         target = self.commander.guide(now_ns, nav, facts, self._directives)
-        failed = self._failed_mask()
+        failed = self._failed_mask() | self.hardware.propulsion.unavailable()
         if target is None:
             plan = self.modulator.shut(now_ns)
         else:
@@ -188,10 +199,11 @@ class FlightSoftware:
         plan, vetoes = self.gate.judge(plan, now_ns // MS, self.hardware.propulsion.armed, self._enabled)
         for veto in vetoes:
             self.journal.event(now_ns, veto.code, Severity.WARNING, f"nozzle {veto.nozzle}: pulse taken out")
-        self.hardware.propulsion.command(plan)
-        self._accuse(self.detector.start_window(now_ns, plan), facts)
-        self._window_start_ns = now_ns
-        self._adopt(plan)
+        if not self.hardware.propulsion.command(plan):
+            # Not sent, so not flown: the nodes shut by themselves.
+            self.gate.shut(now_ns // MS)
+            plan = self.modulator.shut(now_ns)
+        self._adopt(now_ns, plan)
 
     def record(self, now_ns: int) -> None:
         """The tick to the black box."""
@@ -203,7 +215,6 @@ class FlightSoftware:
         )
         self._row = row
         self.journal.fast_row(now_ns, row)
-        self.journal.end_tick(now_ns)
 
     # -- medium: survey, mission, telemetry
 
@@ -220,12 +231,13 @@ class FlightSoftware:
             estimator.on_magnetic(now_ns, field.value)
         estimator.medium(now_ns)
         self.power = self.hardware.power.state(now_ns)
+        self.hardware.survey(now_ns)
+        self._nodes_ready = self.hardware.propulsion.state().some_ready
         while self.hardware.health_events:
             event = self.hardware.health_events.popleft()
             cause = f" ({event.cause.value})" if event.cause is not None else ""
-            self.journal.event(
-                event.t_ns, Code.DEVICE_STATE, HEALTH_SEVERITY[event.state], f"{event.device}: {event.state.name}{cause}"
-            )
+            text = f"{event.device}: {event.state.name}{cause}"
+            self.journal.event(event.t_ns, Code.DEVICE_STATE, HEALTH_SEVERITY[event.state], text)
 
     def fly_mission(self, now_ns: int) -> None:
         """Boot, then the mission's steps."""
@@ -256,34 +268,28 @@ class FlightSoftware:
         mass_kg = self.profile.body.mass.dry_kg + max(0.0, self.propellant_kg)
         self.estimator.navigation.set_mass(mass_kg)
         self.controller.set_mass(mass_kg)
-        if self._self_test is None:
-            passed, report = self.hardware.self_test()
-            ready = self.hardware.propulsion.state().ready
-            if passed and ready:
-                self._self_test = True
-                self.journal.event(now_ns, Code.SELF_TEST_PASSED, Severity.INFO, f"{len(report)} devices and valve nodes answer")
-            elif now_ns >= SELF_TEST_LIMIT_NS:
-                self._self_test = False
-                silent = [name for name, state in report.items() if state != "ok"] + ([] if ready else ["valve nodes"])
-                self.journal.event(now_ns, Code.SELF_TEST_FAILED, Severity.CRITICAL, "no answer: " + ", ".join(silent))
+        if not self._self_test:
+            self._test_itself(now_ns)
 
     # -- hooks of the scheduler
 
     def shut_valves(self, now_ns: int) -> None:
-        """Shut every valve now and take arm and enable away; they come back only through the boot's way."""
+        """Shut every valve now and take arm and enable away; they come back only through ``_keep_armed``."""
         if self._enabled:
             self._enabled = False
-            self.hardware.safety.set_enable(False)
-            self.hardware.propulsion.shut(now_ns)
+            safety, propulsion = self.hardware.safety, self.hardware.propulsion
+            fell = safety.set_enable(False)
+            propulsion.shut(now_ns)
+            fell = safety.set_arm(False) and fell
+            propulsion.disarm(now_ns)
+            self._tell_lines(now_ns, fell, Severity.CRITICAL)
             self.gate.shut(now_ns // MS)
-            self._adopt(self.modulator.shut(now_ns))
-            self._window_start_ns = now_ns
+            self._adopt(now_ns, self.modulator.shut(now_ns))
 
     def on_overrun_stop(self, now_ns: int) -> None:
         """The scheduler missed 20 ticks in a row: shut and lock out."""
         self.shut_valves(now_ns)
-        if self.facts is not None:
-            self.supervisor.lock_out_valves(Code.CPU_OVERRUN, self.facts)
+        self.supervisor.lock_out_valves(Code.CPU_OVERRUN, self.facts or self._gather(now_ns))
 
     def feed_watchdog(self, now_ns: int) -> None:
         """Every critical member made progress."""
@@ -293,8 +299,9 @@ class FlightSoftware:
 
     def _expected_push(self, now_ns: int) -> TickImpulse | None:
         """What the commanded pulses should have done since the last tick."""
-        index = (now_ns - self._window_start_ns) // self.tick_ns - 1
-        return self.modulator.expected(index) if 0 <= index < self._window_ns // self.tick_ns else None
+        # Deadlines are whole ns of an exact grid: the number of ticks between two is the nearest one.
+        index = ((now_ns - self._window_start_ns) * self._fast_hz + SECOND // 2) // SECOND - 1
+        return self.modulator.expected(index) if 0 <= index < self._window_ticks else None
 
     def _watch_nozzles(
         self, now_ns: int, dt_s: float, rate: Vec3, force: Vec3, expected: TickImpulse | None
@@ -307,12 +314,12 @@ class FlightSoftware:
             self._accuse([verdict], self.facts)
 
     def _cross_check(self, exposed_ns: int, quaternion: Quaternion) -> None:
-        """Mean rate between two star-tracker fixes against the gyro's over the same time."""
+        """Mean rate between two star-tracker fixes against the gyro's over the same time, if it missed no tick."""
         turned, self._turned = self._turned, (0.0, 0.0, 0.0)
-        if self._last_fix is not None:
+        if self._last_fix is not None and turned is not None:
             before_ns, before = self._last_fix
             dt_s = (exposed_ns - before_ns) * 1e-9
-            if 0.1 < dt_s < 2.0:
+            if 0.1 < dt_s < DISAGREEMENT_KEPT_NS * 1e-9:
                 stars = rotation_vector(multiply(conjugate(before), quaternion))
                 self._rate_disagreement = norm(subtract(stars, turned)) / dt_s
         self._last_fix = (exposed_ns, quaternion)
@@ -323,6 +330,8 @@ class FlightSoftware:
         battery = self.temperatures.get("battery")
         store = self.profile.body.power.supercap
         commander = self.commander
+        if self._last_fix is not None and now_ns - self._last_fix[0] > DISAGREEMENT_KEPT_NS:
+            self._rate_disagreement = None
         return Facts(
             t_ns=now_ns, hash_matches=self._hash_matches, self_test_passed=self._self_test,
             soc_battery=power.soc_battery.value if power.soc_battery.ok else None,
@@ -334,8 +343,9 @@ class FlightSoftware:
             hottest_share=self._hottest, imu_ok=imu.ok, imu_repeats=self._repeats, rate_rad_s=norm(observer.rate),
             rate_disagreement_rad_s=self._rate_disagreement, attitude_known=self.estimator.filter.known,
             speed_m_s=norm(navigation.velocity), propellant_kg=max(0.0, self.propellant_kg),
-            propulsion_ready=self._self_test is True, settled=commander.settled, segment_done=commander.segment_done,
-            target_range_m=None, bridge_allowed=False, detached=True, joint_locked_unrated=False,
+            propulsion_ready=self._may_push() and self._nodes_ready, settled=commander.settled,
+            segment_done=commander.segment_done, target_range_m=None, bridge_allowed=False, detached=True,
+            joint_locked_unrated=False,
             late_ticks=self.late_ticks,
         )
 
@@ -350,8 +360,12 @@ class FlightSoftware:
             mask |= 1 << nozzle
         return mask
 
-    def _adopt(self, plan: PulsePlan) -> None:
-        """Make ``plan`` the present window's: telemetry's pulses, and the propellant they take."""
+    def _adopt(self, now_ns: int, plan: PulsePlan) -> None:
+        """Make ``plan`` the present window's: the detector's, telemetry's pulses, and the propellant they take."""
+        verdicts = self.detector.start_window(now_ns, plan)
+        if self.facts is not None:
+            self._accuse(verdicts, self.facts)
+        self._window_start_ns = now_ns
         self.plan = plan
         self._pulse_mask = 0
         impulse = 0.0
@@ -367,17 +381,22 @@ class FlightSoftware:
         if facts.self_test_passed and self.supervisor.request_mode(Motion.IDLE, facts) is None:
             self._raise_lines(now_ns)
 
+    def _may_push(self) -> bool:
+        """Whether valves may be armed at all: tested, the right craft, not disarmed and not locked out."""
+        return (
+            self._self_test is True and self._hash_matches and self.commander.arming
+            and not self.supervisor.valves_locked_out
+        )
+
     def _keep_armed(self, now_ns: int) -> None:
         """Raise the lines again after a temporary shut, and re-arm a node that was reset."""
-        wanted = self.commander.arming and not self._directives.shut_valves
-        if wanted and not self._enabled and self.supervisor.modes.motion is not Motion.BOOT and self._self_test:
+        wanted = self._may_push() and not self._directives.shut_valves
+        if wanted and not self._enabled and self.supervisor.modes.motion is not Motion.BOOT:
             self._raise_lines(now_ns)
         elif not wanted and self._enabled:
             self.shut_valves(now_ns)
-        if self._enabled:
-            state = self.hardware.propulsion.state()
-            if state.ready and not state.armed:
-                self.hardware.propulsion.arm(now_ns)
+        if self._enabled and self.hardware.propulsion.state().some_unarmed:
+            self.hardware.propulsion.arm(now_ns)
 
     def _raise_lines(self, now_ns: int) -> None:
         armed = self.hardware.safety.set_arm(True)
@@ -385,8 +404,28 @@ class FlightSoftware:
         if armed and enabled:
             self.hardware.propulsion.arm(now_ns)
             self._enabled = True
-        else:
-            self.journal.event(now_ns, Code.GATE_NOT_ENABLED, Severity.WARNING, "arm or enable line does not follow")
+        self._tell_lines(now_ns, armed and enabled, Severity.WARNING)
+
+    def _tell_lines(self, now_ns: int, follow: bool, severity: Severity) -> None:
+        """Say once that arm or enable line does not do what it is told."""
+        if self._lines_follow and not follow:
+            self.journal.event(now_ns, Code.GATE_NOT_ENABLED, severity, "arm or enable line does not follow")
+        self._lines_follow = follow
+
+    def _test_itself(self, now_ns: int) -> None:
+        """The boot's self-test, repeated until it passes. At the time limit what cannot be done without decides."""
+        passed, report = self.hardware.self_test()
+        silent = ", ".join(name for name, state in report.items() if state != "ok")
+        late = now_ns >= SELF_TEST_LIMIT_NS
+        if passed:
+            self._self_test = True
+            self.journal.event(now_ns, Code.SELF_TEST_PASSED, Severity.INFO, f"all {len(report)} devices answer")
+        elif late and self.hardware.imu_ready and self._nodes_ready:
+            self._self_test = True
+            self.journal.event(now_ns, Code.SELF_TEST_PASSED, Severity.WARNING, f"flying without: {silent}")
+        elif late and self._self_test is None:
+            self._self_test = False
+            self.journal.event(now_ns, Code.SELF_TEST_FAILED, Severity.CRITICAL, f"no answer: {silent}")
 
     def snapshot(self, now_ns: int) -> dict[str, Any]:
         """Telemetry by channel name (comms/dictionary.py); ``None`` is missing."""

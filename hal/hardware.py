@@ -53,6 +53,7 @@ class Hardware:
             if name not in buses:
                 raise ConfigError(board.board, None, f"buses.{name}", "no transport was given for this bus")
         self._imu: ImuDevice | None = None
+        self._star: StarTrackerDevice | None = None
         for index, device in enumerate(board.devices):
             if device.role == "mux":
                 self._add_mux(device, index)
@@ -61,6 +62,8 @@ class Hardware:
                 self._add_polled(device, index)
         self.sensors = self._sensor_plane()
         self.power = self._power_plane()
+        self._nodes = {d.address or 0: d.name for d in self._of_role("valve_node")}
+        self._node_states = dict.fromkeys(self._nodes.values(), DeviceState.INIT)
         self.propulsion = self._propulsion_plane()
         gpio = next((n for n, b in board.buses.items() if b.kind == "gpio"), None)
         if gpio is None:
@@ -76,27 +79,51 @@ class Hardware:
         self.sensors.sense(now_ns)
         self.slots.step(now_ns)
 
+    def survey(self, now_ns: int) -> None:
+        """Medium tick: follow the state of the valve nodes, which their own driver sets up."""
+        for node in self.propulsion.state().nodes:
+            name = self._nodes[node.node_id]
+            before = self._node_states[name]
+            if node.operational:
+                after = DeviceState.OK
+            else:
+                after = DeviceState.INIT if before is DeviceState.INIT else DeviceState.DEGRADED
+            if after is not before:
+                self._node_states[name] = after
+                self.health_events.append(HealthEvent(now_ns, name, after, None))
+
     def states(self) -> dict[str, DeviceState]:
         """State of every device."""
-        return {name: device.state for name, device in self.devices.items()}
+        states = {name: device.state for name, device in self.devices.items()}
+        if self._star is not None:
+            states[self._star.name] = self._star.state
+        return states | self._node_states
 
     def not_ok(self) -> dict[str, str]:
         """Devices that are not OK, by name."""
-        return {n: d.state.name.lower() for n, d in self.devices.items() if d.state is not DeviceState.OK}
+        return {name: state.name.lower() for name, state in self.states().items() if state is not DeviceState.OK}
 
     def self_test(self) -> tuple[bool, dict[str, str]]:
         """Whether every device has answered, and what each said: the boot's verdict."""
-        report = {name: device.state.name.lower() for name, device in self.devices.items()}
-        return all(d.state is DeviceState.OK for d in self.devices.values()), report
+        states = self.states()
+        report = {name: state.name.lower() for name, state in states.items()}
+        return all(state is DeviceState.OK for state in states.values()), report
+
+    @property
+    def imu_ready(self) -> bool:
+        """Whether the inertial unit answers."""
+        return self._imu is not None and self._imu.ready
+
+    def counters(self) -> dict[str, DeviceCounters]:
+        """Counters of every device; valve nodes count in their driver."""
+        counters = {name: device.counters for name, device in self.devices.items()}
+        if self._star is not None:
+            counters[self._star.name] = self._star.counters
+        return counters
 
     def failures(self) -> int:
         """Failed transactions of all devices since start."""
-        imu = self._imu.counters.failures if self._imu is not None else 0
-        return imu + sum(device.counters.failures for device in self.devices.values())
-
-    def counters(self) -> dict[str, DeviceCounters]:
-        """Counters of every device."""
-        return {name: device.counters for name, device in self.devices.items()}
+        return sum(counters.failures for counters in self.counters().values())
 
     def _role(self, name: str) -> str:
         return next(d.role for d in self._profile.board.devices if d.name == name)
@@ -104,8 +131,13 @@ class Hardware:
     def _of_role(self, role: str) -> list[DeviceConfig]:
         return [d for d in self._profile.board.devices if d.role == role]
 
-    def _driver(self, device: DeviceConfig, index: int, bus: Any) -> tuple[Any, Any]:
-        """Driver object and its checked settings."""
+    def _driver(self, device: DeviceConfig, index: int, bus: Any, **parts: Any) -> tuple[Any, Any]:
+        """Driver object and its checked settings; ``parts`` are further arguments of the driver."""
+        module, settings = self._part(device, index)
+        return module.Device(bus, device.address, settings, **parts), settings
+
+    def _part(self, device: DeviceConfig, index: int) -> tuple[Any, Any]:
+        """Driver module and checked settings of a device."""
         where = f"devices[{index}]"
         board = self._profile.board.board
         try:
@@ -116,11 +148,13 @@ class Hardware:
             settings = msgspec.convert(device.settings, type=module.Settings, strict=True)
         except msgspec.ValidationError as error:
             raise ConfigError(board, None, f"{where}.settings", f"{device.name}: {error}") from None
-        return module.Device(bus, device.address, settings), settings
+        return module, settings
 
     def _add_mux(self, device: DeviceConfig, index: int) -> None:
-        driver, _ = self._driver(device, index, self._buses[device.bus])
-        self._muxes[device.name] = Mux(self._buses[device.bus], device.address or 0)
+        bus = self._buses[device.bus]
+        mux = self._muxes[device.name] = Mux(bus, device.address or 0)
+        # One state for the device and for whoever is behind it, so that both agree on the channel that is through.
+        driver, _ = self._driver(device, index, bus, mux=mux)
         self.devices[device.name] = ManagedDevice(
             device.name, driver, 0, device.timeout_ms * MS, self.health_events, phase_ns=0
         )
@@ -142,12 +176,17 @@ class Hardware:
             self._imu = ImuDevice(driver, managed, device.mount.orientation)
         self._settings[device.name] = settings
 
+    def _star_tracker(self, device: DeviceConfig, index: int) -> StarTrackerDevice:
+        driver, _ = self._driver(device, index, self._buses[device.bus])
+        return StarTrackerDevice(
+            driver, device.mount.orientation, device.timeout_ms * MS, device.name, lambda: driver.counters.frames,
+            self.health_events,
+        )
+
     def _sensor_plane(self) -> BoardSensorPlane:
-        star: StarTrackerDevice | None = None
         for index, device in enumerate(self._profile.board.devices):
-            if device.role == "star_tracker" and star is None:
-                driver, _ = self._driver(device, index, self._buses[device.bus])
-                star = StarTrackerDevice(driver, device.mount.orientation, device.timeout_ms * MS)
+            if device.role == "star_tracker" and self._star is None:
+                self._star = self._star_tracker(device, index)
         faces = [
             SunFace(self.devices[d.name], d.mount.normal or (0.0, 0.0, 1.0), self._settings[d.name].full_sun_lux)
             for d in self._of_role("sun_sensor")
@@ -157,7 +196,7 @@ class Hardware:
             (self.devices[magnetometers[0].name], magnetometers[0].mount.orientation) if magnetometers else None
         )
         thermal = [(self.devices[d.name], tuple(self._settings[d.name].nodes)) for d in self._of_role("thermal")]
-        return BoardSensorPlane(self._imu, star, faces, magnetometer, thermal)
+        return BoardSensorPlane(self._imu, self._star, faces, magnetometer, thermal)
 
     def _power_plane(self) -> BoardPowerPlane:
         def first(role: str) -> ManagedDevice[Any] | None:
@@ -172,18 +211,24 @@ class Hardware:
         return BoardPowerPlane(self._profile.body.power, first("bus_monitor"), first("battery_monitor"), supercap)
 
     def _propulsion_plane(self) -> BoardPropulsionPlane:
-        nodes = self._of_role("valve_node")
+        board, rules = self._profile.board, self._profile.body.propulsion
+        nodes = [(index, d) for index, d in enumerate(board.devices) if d.role == "valve_node"]
         if not nodes:
-            raise ConfigError(self._profile.board.board, None, "devices", "no device with role valve_node")
-        module = import_module(f"drivers.{nodes[0].part}")
-        parsed = [
-            (node.address or 0, msgspec.convert(node.settings, type=module.Settings, strict=True)) for node in nodes
-        ]
-        rules = self._profile.body.propulsion
-        bus: CanBus = self._buses[nodes[0].bus]
-        driver = ValveBus(
-            bus, parsed, window_ms=rules.window_ms, min_on_ms=rules.min_on_ms, min_off_ms=rules.min_off_ms,
-            max_burn_ms=rules.max_burn_ms, cooldown_ms=rules.cooldown_ms,
-        )
+            raise ConfigError(board.board, None, "devices", "no device with role valve_node")
+        first = nodes[0][1]
+        parsed: list[tuple[int, Any]] = []
+        for index, node in nodes:
+            if (node.bus, node.part) != (first.bus, first.part):
+                why = f"{node.name}: all valve nodes are one part on one bus, as {first.name} is"
+                raise ConfigError(board.board, None, f"devices[{index}]", why)
+            parsed.append((node.address or 0, self._part(node, index)[1]))
+        bus: CanBus = self._buses[first.bus]
+        try:
+            driver = ValveBus(
+                bus, parsed, window_ms=rules.window_ms, min_on_ms=rules.min_on_ms, min_off_ms=rules.min_off_ms,
+                max_burn_ms=rules.max_burn_ms, cooldown_ms=rules.cooldown_ms,
+            )
+        except ValueError as error:
+            raise ConfigError(board.board, None, "devices", f"valve nodes: {error}") from None
         count = len(rules.nozzles)
         return BoardPropulsionPlane(driver, [(address, tuple(s.nozzles)) for address, s in parsed], count)

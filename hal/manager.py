@@ -103,8 +103,8 @@ class ManagedDevice(Generic[T]):
     """
 
     __slots__ = (
-        "_back_off_ns", "_consecutive", "_last", "_refused", "_reinitialisations", "_sequence", "_switched", "_timeout_ns",
-        "channel", "counters", "device", "due_ns", "events", "name", "period_ns", "state",
+        "_back_off_ns", "_consecutive", "_last", "_refused", "_reinitialisations", "_sequence", "_switched",
+        "_timeout_ns", "channel", "counters", "device", "due_ns", "events", "name", "period_ns", "state",
     )
 
     def __init__(
@@ -193,8 +193,9 @@ class ManagedDevice(Generic[T]):
         self.counters.samples += 1
         self._consecutive = self._reinitialisations = 0
         self._back_off_ns = BACK_OFF_FIRST_NS
-        self._refused = False
         if sample is not None:
+            # Only a new answer takes an answer back that was not credible; "nothing new yet" says nothing of it.
+            self._refused = False
             self._last = Reading(sample, now_ns, Quality.OK)
         if self.state is not DeviceState.OK:
             self._set_state(DeviceState.OK, now_ns, None)

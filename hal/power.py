@@ -76,7 +76,9 @@ class BoardPowerPlane:
         return PowerState(bus_voltage, bus_current, battery_current, _fraction(voltage, soc), soc_cap, stack)
 
 
-def _map(source: Reading[PowerSample] | Reading[SupercapSample] | Reading[float], value: float | None) -> Reading[float]:
+def _map(
+    source: Reading[PowerSample] | Reading[SupercapSample] | Reading[float], value: float | None
+) -> Reading[float]:
     return Reading(value, source.t_ns, source.quality if value is not None else Quality.ABSENT)
 
 

@@ -53,6 +53,16 @@ class PropulsionState:
     on_ms: tuple[int | None, ...]
     nodes: tuple[ValveNodeSample, ...]
 
+    @property
+    def some_ready(self) -> bool:
+        """Whether at least one node is set up."""
+        return any(node.operational for node in self.nodes)
+
+    @property
+    def some_unarmed(self) -> bool:
+        """Whether a node that is set up takes no pulses: it was reset, or has not been asked yet."""
+        return any(node.operational and not node.armed for node in self.nodes)
+
 
 class ValveDriver(Protocol):
     """The driver of all valve nodes of one bus (drivers/cia401_valves.py)."""
@@ -115,6 +125,16 @@ class BoardPropulsionPlane:
     def armed(self) -> bool:
         """Whether arming was asked for and not withdrawn."""
         return self._armed
+
+    def unavailable(self) -> int:
+        """Mask of the nozzles whose node takes no pulses now: silent, being set up, or not armed."""
+        mask = 0
+        for node_id, nozzles in self._nodes:
+            sample = self._driver.node(node_id)
+            if not (sample.operational and sample.armed):
+                for nozzle in nozzles:
+                    mask |= 1 << nozzle
+        return mask
 
     def service(self, now_ns: int) -> None:
         """See PropulsionPlane."""

@@ -6,7 +6,8 @@ Every value is a Reading; a chip that answers nonsense gives BAD and a count, ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -14,10 +15,10 @@ import numpy as np
 from drivers.errors import Cause, DeviceError
 from drivers.samples import AttitudeFix, FieldSample, IlluminanceSample, ImuSample, TemperatureSample
 from hal.frames import Quaternion, Vec3, conjugate, multiply, rotate, unit
-from hal.manager import DeviceCounters, ManagedDevice
+from hal.manager import DeviceCounters, DeviceState, HealthEvent, ManagedDevice
 from hal.reading import Quality, Reading, absent
 
-__all__ = ["BoardSensorPlane", "ImuDevice", "ImuSource", "SensorPlane", "StarTrackerDevice", "SunFace", "StarSource"]
+__all__ = ["BoardSensorPlane", "ImuDevice", "ImuSource", "SensorPlane", "StarSource", "StarTrackerDevice", "SunFace"]
 
 FACE_LIT_SHARE = 0.02
 """Share of full Sun above which a face counts as lit."""
@@ -71,12 +72,17 @@ class ImuDevice:
         self._driver = driver
         self._managed = managed
         self._mount = None if orientation == _IDENTITY else orientation
-        self.counters = DeviceCounters()
+        self.counters = managed.counters
         self.reading: Reading[ImuSample] = absent()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the unit is set up and answers."""
+        return self._managed.ready
 
     def sense(self, now_ns: int) -> None:
         """One burst, or one step of set-up while it isn't configured."""
-        if self._managed.busy or self._managed.due_ns <= now_ns and not self._managed.ready:
+        if self._managed.busy or (self._managed.due_ns <= now_ns and not self._managed.ready):
             self._managed.step(now_ns)
             return
         if not self._managed.ready:
@@ -86,7 +92,6 @@ class ImuDevice:
         try:
             sample = self._driver.read(now_ns)
         except DeviceError as error:
-            self.counters.fail(error.cause)
             quality = Quality.STALE if error.cause in (Cause.STALE_COUNTER, Cause.TIMEOUT) else Quality.BAD
             self.reading = Reading(self.reading.value, self.reading.t_ns, quality)
             self._managed.note_failure(error.cause, now_ns)
@@ -102,18 +107,39 @@ class ImuDevice:
 
 
 class StarTrackerDevice:
-    """The star tracker: polled every tick without blocking, its solution turned into the body frame."""
+    """The star tracker: polled every tick without blocking, its solution turned into the body frame.
 
-    __slots__ = ("_body_from_sensor", "_driver", "_last", "_timeout_ns", "counters", "fresh")
+    Args:
+        driver: the tracker's driver.
+        orientation: sensor to body.
+        timeout_ns: age at which a solution is stale, and silence after which the tracker counts as degraded.
+        name: name in the board description.
+        heard: how many frames the tracker has sent so far, solutions or not; ``None``: its silence is not watched.
+        events: where changes of state go.
+    """
 
-    def __init__(self, driver: StarSource, orientation: Quaternion, timeout_ns: int) -> None:
+    __slots__ = (
+        "_body_from_sensor", "_driver", "_events", "_heard", "_heard_count", "_heard_ns", "_last", "_timeout_ns",
+        "counters", "fresh", "name", "state",
+    )
+
+    def __init__(
+        self, driver: StarSource, orientation: Quaternion, timeout_ns: int, name: str = "star_tracker",
+        heard: Callable[[], int] | None = None, events: deque[HealthEvent] | None = None,
+    ) -> None:
+        self.name = name
+        self.state = DeviceState.INIT
+        self.counters = DeviceCounters()
+        self.fresh: AttitudeFix | None = None
+        """The solution that arrived in this tick, for the estimator."""
         self._driver = driver
         self._body_from_sensor = orientation
         self._timeout_ns = timeout_ns
         self._last: Reading[AttitudeFix] = absent()
-        self.counters = DeviceCounters()
-        self.fresh: AttitudeFix | None = None
-        """The solution that arrived in this tick, for the estimator."""
+        self._heard = heard
+        self._heard_count = 0
+        self._heard_ns = 0
+        self._events = events
 
     def sense(self, now_ns: int) -> None:
         """Take what has arrived."""
@@ -122,7 +148,9 @@ class StarTrackerDevice:
             fix = self._driver.poll(now_ns)
         except DeviceError as error:
             self.counters.fail(error.cause)
+            self._listen(now_ns, error.cause)
             return
+        self._listen(now_ns, Cause.SILENT)
         if fix is None:
             return
         self.counters.samples += 1
@@ -130,6 +158,24 @@ class StarTrackerDevice:
         quaternion = multiply(fix.quaternion, conjugate(self._body_from_sensor))
         self.fresh = AttitudeFix(quaternion, fix.age_ns, fix.sigma_rad, fix.stars, fix.counter)
         self._last = Reading(self.fresh, now_ns, Quality.OK)
+
+    def _listen(self, now_ns: int, cause: Cause) -> None:
+        """Follow whether the tracker speaks; ``cause`` is why it would not."""
+        if self._heard is None:
+            return
+        count = self._heard()
+        if count != self._heard_count:
+            self._heard_count = count
+            self._heard_ns = now_ns
+            if self.state is not DeviceState.OK:
+                self._set_state(DeviceState.OK, now_ns, None)
+        elif self.state is DeviceState.OK and now_ns - self._heard_ns > self._timeout_ns:
+            self._set_state(DeviceState.DEGRADED, now_ns, cause)
+
+    def _set_state(self, state: DeviceState, now_ns: int, cause: Cause | None) -> None:
+        self.state = state
+        if self._events is not None:
+            self._events.append(HealthEvent(now_ns, self.name, state, cause))
 
     def reading(self, now_ns: int) -> Reading[AttitudeFix]:
         """Newest solution; stale after the device's time-out."""

@@ -6,9 +6,11 @@ valve nodes do what was due, the world moves, and the sensors' registers take th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from math import isfinite
+from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 
 from hal.frames import Vec3
@@ -33,7 +35,9 @@ from hil.plant.sensors import InertialUnit, Magnetometer, PowerMonitor, StarTrac
 from hil.plant.world import InitialState, Truth, World
 from hil.pulse_rules import PulseRuleChecker
 
-__all__ = ["FAULTS", "Rig"]
+__all__ = ["FAULTS", "Rig", "check_fault"]
+
+T = TypeVar("T")
 
 MS = 1_000_000
 WATCHDOG_NS = 100 * MS
@@ -59,7 +63,8 @@ class Rig:
         self.now_ns = 0
         self.world = World(profile.body, initial, np.random.default_rng(seed))
         self.buses: dict[str, Any] = {
-            name: self._bus(name, bus, profile.board) for name, bus in profile.board.buses.items()
+            name: _twin(name, bus, profile.board, self._clock, self.world.stream(f"bus {name}"))
+            for name, bus in profile.board.buses.items()
         }
         self.nodes: dict[str, Cia401ValveNode] = {}
         self.chips: dict[str, Any] = {}
@@ -118,19 +123,6 @@ class Rig:
 
     # -- wiring
 
-    def _bus(self, name: str, config: BusConfig, board: BoardConfig) -> Any:
-        rng = self.world.stream(f"bus {name}")
-        if config.kind == "i2c":
-            return SimI2cBus(name, rng)
-        if config.kind == "spi":
-            return SimSpiBus(name, rng)
-        if config.kind == "serial":
-            return SimSerialBus(name, rng)
-        if config.kind == "can":
-            return SimCanBus(name, rng)
-        lines = (board.lines.valve_arm, board.lines.valve_enable, board.lines.watchdog_kick)
-        return SimGpioBus(name, lines, self._clock, rng)
-
     def _clock(self) -> int:
         return self.now_ns
 
@@ -182,24 +174,21 @@ class Rig:
         Raises:
             ValueError: unknown kind or parameters; the text says what is allowed.
         """
-        fault = FAULTS.get(kind)
-        if fault is None:
-            raise ValueError(f"no fault {kind!r}; faults: {', '.join(FAULTS)}")
-        start, allowed = fault
-        for name in parameters:
-            if name not in allowed:
-                raise ValueError(f"{kind}: no parameter {name!r}; parameters: {', '.join(allowed) or 'none'}")
-        missing = [name for name, required in allowed.items() if required and name not in parameters]
-        if missing:
-            raise ValueError(f"{kind}: parameter {', '.join(missing)} is missing")
-        return start(self, **parameters)
+        return _prepare(kind, parameters, self.profile)(self)
 
-    def nozzle(self, value: Any) -> int:
-        """A nozzle number that exists. Raises ValueError."""
-        count = len(self.profile.body.propulsion.nozzles)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
-            raise ValueError(f"nozzle is {value!r}; 0..{count - 1} are allowed")
-        return value
+
+def _twin(name: str, config: BusConfig, board: BoardConfig, now_ns: Callable[[], int], rng: np.random.Generator) -> Any:
+    """The twin of one bus of a board, with nothing on it yet."""
+    if config.kind == "i2c":
+        return SimI2cBus(name, rng)
+    if config.kind == "spi":
+        return SimSpiBus(name, rng)
+    if config.kind == "serial":
+        return SimSerialBus(name, rng)
+    if config.kind == "can":
+        return SimCanBus(name, rng)
+    lines = (board.lines.valve_arm, board.lines.valve_enable, board.lines.watchdog_kick)
+    return SimGpioBus(name, lines, now_ns, rng)
 
 
 # -- parts: how the rig plays each
@@ -213,7 +202,7 @@ def _adis16470(rig: Rig, device: DeviceConfig) -> None:
     world, position, orientation = rig.world, device.mount.position_m, device.mount.orientation
     core = _temperature_of(rig, "core")
 
-    def update(t_ns: int) -> None:
+    def update(_t_ns: int) -> None:
         rate, force = unit.sample(*world.imu(position, orientation))
         chip.latch(rate, force, core())
 
@@ -263,7 +252,7 @@ def _opt3001(rig: Rig, device: DeviceConfig) -> None:
     face = SunSensor(rig.world.stream(device.name), device.mount.normal or (0.0, 0.0, 1.0), full)
     world = rig.world
 
-    def update(t_ns: int) -> None:
+    def update(_t_ns: int) -> None:
         chip.lux = face.sample(world.sun_body(), world.environment.illumination)
 
     rig._every(100, update)
@@ -277,7 +266,7 @@ def _ina228(rig: Rig, device: DeviceConfig) -> None:
     power, battery = rig.world.power, device.role == "battery_monitor"
     temperature = _temperature_of(rig, "battery" if battery else "pdu")
 
-    def update(t_ns: int) -> None:
+    def update(_t_ns: int) -> None:
         volts, amperes = monitor.sample(
             power.bus_voltage_v, power.battery_current_a if battery else power.bus_current_a
         )
@@ -300,7 +289,7 @@ def _ltc3350(rig: Rig, device: DeviceConfig) -> None:
     rig._on_i2c(device, chip)
     power = rig.world.power
 
-    def update(t_ns: int) -> None:
+    def update(_t_ns: int) -> None:
         chip.input_voltage_v = power.bus_voltage_v
         chip.stack_voltage_v = power.supercap_voltage_v
         chip.charge_current_a = -power.supercap_current_a
@@ -317,7 +306,7 @@ def _tmp423(rig: Rig, device: DeviceConfig) -> None:
     sensor = TemperatureSensor(rig.world.stream(device.name), len(names))
     world = rig.world
 
-    def update(t_ns: int) -> None:
+    def update(_t_ns: int) -> None:
         values = sensor.sample([world.temperatures_c[name] for name in names])
         for channel, value in enumerate(values):
             chip.set_celsius(channel, value)
@@ -333,7 +322,7 @@ def _rm3100(rig: Rig, device: DeviceConfig) -> None:
     sensor = Magnetometer(rig.world.stream(device.name))
     world, orientation = rig.world, device.mount.orientation
 
-    def update(t_ns: int) -> None:
+    def update(_t_ns: int) -> None:
         chip.field_t = sensor.sample(rotate_inverse(orientation, world.field_body()))
 
     rig._every(25, update)
@@ -353,105 +342,212 @@ PARTS: dict[str, Callable[[Rig, DeviceConfig], None]] = {
 }
 
 
-# -- faults: what each does, and its parameters (name: required)
+# -- faults: each is checked against body and board before anything starts
+
+
+Start = Callable[[Rig], Callable[[], None]]
+"""Starts a checked fault on a rig; returns what ends it."""
+
+
+def check_fault(kind: str, parameters: Mapping[str, Any], profile: Profile) -> None:
+    """Refuse a fault that cannot be started on a rig of this profile.
+
+    Raises:
+        ValueError: unknown kind, parameter, nozzle, bus, device or node, or a value out of range; says what is allowed.
+    """
+    _prepare(kind, parameters, profile)
+
+
+def _prepare(kind: str, parameters: Mapping[str, Any], profile: Profile) -> Start:
+    fault = FAULTS.get(kind)
+    if fault is None:
+        raise ValueError(f"no fault {kind!r}; faults: {', '.join(FAULTS)}")
+    prepare, allowed = fault
+    for name in parameters:
+        if name not in allowed:
+            raise ValueError(f"{kind}: no parameter {name!r}; parameters: {', '.join(allowed) or 'none'}")
+    missing = [name for name, required in allowed.items() if required and name not in parameters]
+    if missing:
+        raise ValueError(f"{kind}: parameter {', '.join(missing)} is missing")
+    return prepare(profile, **parameters)
 
 
 def _nothing() -> None:
-    """A fault that does not end."""
+    """The end of a fault that does not end."""
 
 
-def _nozzle_off(rig: Rig, nozzle: Any) -> Callable[[], None]:
-    number = rig.nozzle(nozzle)
-    rig.world.set_nozzle_thrust(number, 0.0)
-    return lambda: rig.world.set_nozzle_thrust(number, 1.0)
+def _thrust(profile: Profile, nozzle: Any, factor: float) -> Start:
+    number = _nozzle(profile, nozzle)
+
+    def start(rig: Rig) -> Callable[[], None]:
+        rig.world.set_nozzle_thrust(number, factor)
+        return lambda: rig.world.set_nozzle_thrust(number, 1.0)
+
+    return start
 
 
-def _nozzle_weak(rig: Rig, nozzle: Any, factor: Any) -> Callable[[], None]:
-    number = rig.nozzle(nozzle)
-    rig.world.set_nozzle_thrust(number, _share("factor", factor))
-    return lambda: rig.world.set_nozzle_thrust(number, 1.0)
+def _nozzle_off(profile: Profile, nozzle: Any) -> Start:
+    return _thrust(profile, nozzle, 0.0)
 
 
-def _nozzle_stuck_on(rig: Rig, nozzle: Any) -> Callable[[], None]:
-    number = rig.nozzle(nozzle)
-    rig.world.stick_nozzle_on(number, True)
-    return lambda: rig.world.stick_nozzle_on(number, False)
+def _nozzle_weak(profile: Profile, nozzle: Any, factor: Any) -> Start:
+    return _thrust(profile, nozzle, _share("factor", factor))
 
 
-def _bus_fault(rig: Rig, bus: Any, fault: Any, **details: Any) -> Callable[[], None]:
-    if bus not in rig.buses:
-        raise ValueError(f"no bus {bus!r}; buses: {', '.join(rig.buses)}")
+def _nozzle_stuck_on(profile: Profile, nozzle: Any) -> Start:
+    number = _nozzle(profile, nozzle)
+
+    def start(rig: Rig) -> Callable[[], None]:
+        rig.world.stick_nozzle_on(number, True)
+        return lambda: rig.world.stick_nozzle_on(number, False)
+
+    return start
+
+
+def _bus_fault(profile: Profile, bus: Any, **details: Any) -> Start:
+    board = profile.board
+    config = board.buses[_member("bus", bus, board.buses)]
+    details["kind"] = details.pop("fault")
     try:
-        kind = FaultKind(fault)
-    except ValueError:
-        raise ValueError(f"no bus fault {fault!r}; faults: {', '.join(k.value for k in FaultKind)}") from None
-    twin = rig.buses[bus]
-    handle = twin.inject(Fault(kind=kind, **details))
-    return lambda: twin.clear(handle)
+        fault = msgspec.convert(details, type=Fault, strict=True)
+    except msgspec.ValidationError as error:
+        kinds = ", ".join(kind.value for kind in FaultKind)
+        raise ValueError(f"bus_fault: {error}; faults: {kinds}") from None
+    # A twin of its own says whether such a fault has a meaning on such a bus.
+    _twin(bus, config, board, lambda: 0, np.random.default_rng(0)).inject(fault)
+    here = [device for device in board.devices if device.bus == bus]
+    if fault.address is not None:
+        _member(f"address on {bus}", fault.address, [d.address for d in here if d.address is not None])
+    if fault.channel is not None:
+        _member(f"channel on {bus}", fault.channel, sorted({d.channel for d in here if d.channel is not None}))
+
+    def start(rig: Rig) -> Callable[[], None]:
+        twin = rig.buses[bus]
+        handle = twin.inject(fault)
+        return lambda: twin.clear(handle)
+
+    return start
 
 
-def _valve_node_reset(rig: Rig, node: Any) -> Callable[[], None]:
-    _member("node", node, rig.nodes).reset(rig.now_ns)
-    return _nothing
+def _valve_node_reset(profile: Profile, node: Any) -> Start:
+    name = _member("node", node, [d.name for d in profile.board.devices if d.role == "valve_node"])
+
+    def start(rig: Rig) -> Callable[[], None]:
+        rig.nodes[name].reset(rig.now_ns)
+        return _nothing
+
+    return start
 
 
-def _device_reset(rig: Rig, device: Any) -> Callable[[], None]:
-    if device in rig.nodes:
-        return _valve_node_reset(rig, device)
-    _member("device", device, rig.chips).reset()
-    return _nothing
+def _device_reset(profile: Profile, device: Any) -> Start:
+    roles = {d.name: d.role for d in profile.board.devices}
+    name = _member("device", device, roles)
+    if roles[name] == "valve_node":
+        return _valve_node_reset(profile, name)
+
+    def start(rig: Rig) -> Callable[[], None]:
+        rig.chips[name].reset()
+        return _nothing
+
+    return start
 
 
-def _panel(rig: Rig, factor: Any) -> Callable[[], None]:
-    rig.world.set_panel(_share("factor", factor))
-    return lambda: rig.world.set_panel(1.0)
+def _panel(profile: Profile, factor: Any) -> Start:  # noqa: ARG001 - one form for all
+    share = _share("factor", factor)
+
+    def start(rig: Rig) -> Callable[[], None]:
+        rig.world.set_panel(share)
+        return lambda: rig.world.set_panel(1.0)
+
+    return start
 
 
-def _eclipse(rig: Rig) -> Callable[[], None]:
-    rig.world.set_eclipse(True)
-    return lambda: rig.world.set_eclipse(False)
+def _eclipse(profile: Profile) -> Start:  # noqa: ARG001
+    def start(rig: Rig) -> Callable[[], None]:
+        rig.world.set_eclipse(True)
+        return lambda: rig.world.set_eclipse(False)
+
+    return start
 
 
-def _disturbance(rig: Rig, force_n: Any = (0, 0, 0), torque_n_m: Any = (0, 0, 0)) -> Callable[[], None]:
-    rig.world.set_disturbance(_vector("force_n", force_n), _vector("torque_n_m", torque_n_m))
-    return lambda: rig.world.set_disturbance((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+def _disturbance(profile: Profile, force_n: Any = (0, 0, 0), torque_n_m: Any = (0, 0, 0)) -> Start:  # noqa: ARG001
+    force, torque = _vector("force_n", force_n), _vector("torque_n_m", torque_n_m)
+
+    def start(rig: Rig) -> Callable[[], None]:
+        rig.world.set_disturbance(force, torque)
+        return lambda: rig.world.set_disturbance((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+
+    return start
 
 
-def _soc_battery(rig: Rig, value: Any) -> Callable[[], None]:
-    rig.world.set_battery_soc(_share("value", value))
-    return _nothing
+def _soc_battery(profile: Profile, value: Any) -> Start:  # noqa: ARG001
+    share = _share("value", value)
+
+    def start(rig: Rig) -> Callable[[], None]:
+        rig.world.set_battery_soc(share)
+        return _nothing
+
+    return start
 
 
-def _soc_supercap(rig: Rig, value: Any) -> Callable[[], None]:
-    rig.world.set_supercap_soc(_share("value", value))
-    return _nothing
+def _soc_supercap(profile: Profile, value: Any) -> Start:  # noqa: ARG001
+    share = _share("value", value)
+
+    def start(rig: Rig) -> Callable[[], None]:
+        rig.world.set_supercap_soc(share)
+        return _nothing
+
+    return start
 
 
-def _temperature(rig: Rig, node: Any, celsius: Any) -> Callable[[], None]:
-    _member("node", node, rig.world.temperatures_c)
-    rig.world.set_temperature(node, float(celsius))
-    return _nothing
+def _temperature(profile: Profile, node: Any, celsius: Any) -> Start:
+    name = _member("node", node, [n.name for n in profile.body.thermal.nodes])
+    value = _number("celsius", celsius)
+    if not -120.0 <= value <= 160.0:
+        raise ValueError(f"celsius is {value:g}; -120..160 is allowed")
+
+    def start(rig: Rig) -> Callable[[], None]:
+        rig.world.set_temperature(name, value)
+        return _nothing
+
+    return start
+
+
+def _nozzle(profile: Profile, value: Any) -> int:
+    count = len(profile.body.propulsion.nozzles)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
+        raise ValueError(f"nozzle is {value!r}; 0..{count - 1} are allowed")
+    return value
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise ValueError(f"{name} is {value!r}; a finite number is needed")
+    return float(value)
 
 
 def _share(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+    share = _number(name, value)
+    if not 0.0 <= share <= 1.0:
         raise ValueError(f"{name} is {value!r}; 0..1 is allowed")
-    return float(value)
+    return share
 
 
 def _vector(name: str, value: Any) -> Vec3:
     if not isinstance(value, list | tuple) or len(value) != 3:
         raise ValueError(f"{name} must be three numbers, got {value!r}")
-    return (float(value[0]), float(value[1]), float(value[2]))
+    return (_number(name, value[0]), _number(name, value[1]), _number(name, value[2]))
 
 
-def _member(what: str, name: Any, table: Mapping[str, Any]) -> Any:
-    if name not in table:
-        raise ValueError(f"no {what} {name!r}; there are: {', '.join(table)}")
-    return table[name]
+def _member(what: str, name: Any, known: Iterable[T]) -> T:
+    """The one of ``known`` that equals ``name``."""
+    listed = list(known)
+    if name not in listed:
+        raise ValueError(f"no {what} {name!r}; there are: {', '.join(str(k) for k in listed)}")
+    return listed[listed.index(name)]
 
 
-FAULTS: dict[str, tuple[Callable[..., Callable[[], None]], dict[str, bool]]] = {
+FAULTS: dict[str, tuple[Callable[..., Start], dict[str, bool]]] = {
     "nozzle_off": (_nozzle_off, {"nozzle": True}),
     "nozzle_weak": (_nozzle_weak, {"nozzle": True, "factor": True}),
     "nozzle_stuck_on": (_nozzle_stuck_on, {"nozzle": True}),
@@ -469,3 +565,4 @@ FAULTS: dict[str, tuple[Callable[..., Callable[[], None]], dict[str, bool]]] = {
     "soc_supercap": (_soc_supercap, {"value": True}),
     "temperature": (_temperature, {"node": True, "celsius": True}),
 }
+"""Kinds of faults: how each is checked and prepared, and its parameters (name: whether it must be given)."""

@@ -1,6 +1,6 @@
 """The command ``qiki``. Heavy modules are imported by the commands that need them, so that help is instant.
 
-Exit codes: 0 all well, 1 flown but something expected did not hold (or a replay diverged), 2 bad input with the next step.
+Exit codes: 0 all well, 1 flown but something expected did not hold (or a replay diverged), 2 bad input.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def _flight_file(path: Path) -> Path:
 
 
 @app.command(
-    epilog="Examples:\n\n  qiki run\n\n  qiki run --seed 7 --json\n\n  qiki run --mission my-mission.yaml --body my-body.yaml\n\n"
+    epilog="Examples:\n\n  qiki run\n\n  qiki run --seed 7 --json\n\n"
+    "  qiki run --mission my-mission.yaml --body my-body.yaml\n\n"
     "  qiki run --realtime"
 )
 def run(
@@ -179,7 +180,8 @@ def _conclude(result: Any, as_json: bool, report_: bool) -> int:
             "times_real": result.times_real, "resident_mb": result.resident_mb,
             "pulse_rule_violations": result.pulse_rule_violations, "figures": summary(data),
             "expectations": [
-                {"figure": v.expect.figure, "value": v.value, "allowed": v.allowed, "where": v.where, "holds": v.holds}
+                {"figure": v.expect.figure, "value": v.value, "allowed": v.allowed, "where": v.where, "holds": v.holds,
+                 "why": v.why}
                 for v in verdicts
             ],
             "steps": [
@@ -255,7 +257,7 @@ def export(
 
 @app.command(epilog="Example:\n\n  qiki replay flights/first-flight-seed1")
 def replay(file: FileArgument, as_json: JsonOption = False) -> None:
-    """Feed a flight's recorded bus bytes to today's software and compare what it commands; exit code 1 if it differs."""
+    """Feed a flight's recorded bus bytes to today's software and compare what it commands."""
     from firmware_py.recorder import RecordError
     from firmware_py.replay_flight import replay_flight
     from hal.profile import ConfigError

@@ -22,13 +22,13 @@ from firmware_py.mission import FaultConfig, MissionConfig, StepOutcome, StepRec
 from firmware_py.program import Program, fit_window
 from firmware_py.recorder.flight import FlightRecorder
 from firmware_py.recorder.tap import TapLog
-from firmware_py.report.figures import FIGURES
-from firmware_py.scheduler import TimingSummary
+from firmware_py.report.figures import check_expectations
+from firmware_py.scheduler import Member, RateGroup, TimingSummary
 from hal.frames import quaternion_from_euler
 from hal.profile import ConfigError, Profile
 from hal.profile.loader import find_config
 from hil.plant.world import InitialState, Truth
-from hil.rig import FAULTS, Rig
+from hil.rig import FAULTS, Rig, check_fault
 
 __all__ = ["FlightResult", "RigFlight", "check_mission", "new_folder", "tabled_truth"]
 
@@ -36,7 +36,7 @@ NS = 1_000_000_000
 TRUTH_PERIOD_NS = 50_000_000
 AFTER_LAST_STEP_NS = NS // 2
 COMPUTER_FAULTS = {"cpu_late": ("ms", "ticks")}
-"""Faults of the flight computer itself; all others are the rig's."""
+"""Faults of the flight computer itself; all others are the rig's. cpu_late: so many ticks take so much longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def new_folder(base: Path, mission: str, seed: int) -> Path:
 
 
 def check_mission(mission: MissionConfig, profile: Profile) -> None:
-    """Refuse what only body, board and rig can judge: faults, loads, nodes and figures that don't exist.
+    """Refuse what only body, board and rig can judge: faults, loads, nodes and expectations that make no sense.
 
     Raises:
         ConfigError: names the key and what is allowed.
@@ -80,23 +80,41 @@ def check_mission(mission: MissionConfig, profile: Profile) -> None:
         raise ConfigError(mission.mission, None, key, why)
 
     for index, fault in enumerate(mission.faults):
-        if fault.kind in COMPUTER_FAULTS:
-            if set(fault.parameters) != set(COMPUTER_FAULTS[fault.kind]):
-                refuse(f"faults[{index}]", f"{fault.kind} takes {', '.join(COMPUTER_FAULTS[fault.kind])}")
-        elif fault.kind not in FAULTS:
-            known = ", ".join([*FAULTS, *COMPUTER_FAULTS])
-            refuse(f"faults[{index}].kind", f"no fault {fault.kind!r}; faults: {known}")
-    for index, expect in enumerate(mission.expect):
-        if expect.figure not in FIGURES:
-            refuse(f"expect[{index}].figure", f"no figure {expect.figure!r}; figures: {', '.join(FIGURES)}")
-    loads = [load.name for load in profile.body.power.loads]
+        try:
+            _check_fault(fault, profile)
+        except ValueError as error:
+            refuse(f"faults[{index}]", str(error))
+    for problem in check_expectations(mission.expect):
+        key, _, why = problem.partition(": ")
+        refuse(key, why)
+    body = profile.body
+    loads = [load.name for load in body.power.loads if not load.base]
     for name in mission.initial.loads_off:
         if name not in loads:
-            refuse("initial.loads_off", f"body {profile.body.body} has no load {name!r}; loads: {', '.join(loads)}")
-    nodes = [node.name for node in profile.body.thermal.nodes]
+            refuse("initial.loads_off", f"body {body.body} can't switch off {name!r}; loads: {', '.join(loads)}")
+    nodes = [node.name for node in body.thermal.nodes]
     for name in mission.initial.temperatures_c:
         if name not in nodes:
-            refuse("initial.temperatures_c", f"body {profile.body.body} has no node {name!r}; nodes: {', '.join(nodes)}")
+            refuse("initial.temperatures_c", f"body {body.body} has no node {name!r}; nodes: {', '.join(nodes)}")
+
+
+def _check_fault(fault: FaultConfig, profile: Profile) -> None:
+    """Raises ValueError for a fault that can't be started."""
+    if fault.kind not in COMPUTER_FAULTS:
+        if fault.kind not in FAULTS:
+            known = ", ".join([*FAULTS, *COMPUTER_FAULTS])
+            raise ValueError(f"no fault {fault.kind!r}; faults: {known}")
+        check_fault(fault.kind, fault.parameters, profile)
+        return
+    if set(fault.parameters) != set(COMPUTER_FAULTS[fault.kind]):
+        raise ValueError(f"{fault.kind} takes {', '.join(COMPUTER_FAULTS[fault.kind])}")
+    ms, ticks = fault.parameters["ms"], fault.parameters["ticks"]
+    if isinstance(ms, bool) or not isinstance(ms, int | float) or not 0.0 < ms <= 10_000.0:
+        raise ValueError(f"{fault.kind}: ms is {ms!r}; above 0, up to 10000 is allowed")
+    if isinstance(ticks, bool) or not isinstance(ticks, int) or not 1 <= ticks <= 1_000_000:
+        raise ValueError(f"{fault.kind}: ticks is {ticks!r}; a whole number from 1 to 1000000 is allowed")
+    if fault.for_s is not None:
+        raise ValueError(f"{fault.kind} lasts for its ticks; for_s has no meaning")
 
 
 def tabled_truth(truth: Truth, violations: int) -> dict[str, Any]:
@@ -152,6 +170,12 @@ class RigFlight:
         self.rig = Rig(self.profile, _initial(mission, epoch_ns), seed)
         for name in mission.initial.loads_off:
             self.rig.world.set_load(name, False)
+        self._faults = [_Due(fault) for fault in mission.faults]
+        self._pending = list(self._faults)
+        self._late_ns = self._late_ticks = 0
+        self._next_truth_ns = 0
+        self._steps_seen = 0
+        self._finished_ns: int | None = None
         self.clock = PacedClock(epoch_ns, self._advance) if paced else SimClock(epoch_ns, self._advance)
         self.meter: Meter = RealMeter() if meter is None else meter
         taps = TapLog()
@@ -164,20 +188,18 @@ class RigFlight:
             "description": mission.description, "clock": "paced" if paced else "simulated",
         }
         self.recorder = FlightRecorder(
-            folder, header, epoch_ns, taps, texts or {}, fast_hz=rates.fast_hz, medium_hz=max(1, round(rates.medium_hz))
+            folder, header, epoch_ns, taps, texts or {}, fast_hz=rates.fast_hz,
+            medium_hz=max(1, round(rates.medium_hz)),
         )
-        self._faults = [_Due(fault) for fault in mission.faults]
-        self._pending = list(self._faults)
-        self._late_ns = self._late_ticks = 0
-        self._next_truth_ns = 0
-        self._steps_seen = 0
-        self._finished_ns: int | None = None
+        load = Member("computing load", self._compute, RateGroup.FAST, 0, 1000, True)
+        loaded = any(fault.kind in COMPUTER_FAULTS for fault in mission.faults)
         try:
             self.program = Program(
-                self.profile, mission, buses, self.clock, self.meter, self.recorder, mission.hardware_profile_hash
+                self.profile, mission, buses, self.clock, self.meter, self.recorder, mission.hardware_profile_hash,
+                more_members=(load,) if loaded else (),
             )
         except BaseException:
-            self.recorder.close()
+            self.recorder.discard()
             raise
 
     def run(self, each: Callable[[RigFlight], None] | None = None) -> FlightResult:
@@ -192,12 +214,9 @@ class RigFlight:
             while program.scheduler.next_deadline_ns < end_ns:
                 program.run_tick()
                 now = clock.now_ns()
-                if self._late_ticks:
-                    self._late_ticks -= 1
-                    clock.charge(self._late_ns)
+                self._follow_steps(now)
                 if now >= next_call:
                     next_call = now + NS // 10
-                    self._follow_steps(now)
                     if each is not None:
                         each(self)
                     if self._finished_ns is not None and now - self._finished_ns >= AFTER_LAST_STEP_NS:
@@ -223,6 +242,12 @@ class RigFlight:
             self._next_truth_ns += TRUTH_PERIOD_NS
             self.recorder.truth(t_ns, tabled_truth(self.rig.truth(), self.rig.checker.total))
 
+    def _compute(self, _now_ns: int) -> None:
+        """Stands in for computing that takes too long: it ends late, inside the tick."""
+        if self._late_ticks:
+            self._late_ticks -= 1
+            self.clock.charge(self._late_ns)
+
     def _step_faults(self, t_ns: int) -> None:
         for due in tuple(self._pending):
             if due.end_ns is not None and t_ns >= due.end_ns:
@@ -239,10 +264,7 @@ class RigFlight:
             self._late_ns = round(float(config.parameters["ms"]) * 1e6)
             self._late_ticks = int(config.parameters["ticks"])
         else:
-            try:
-                due.end = self.rig.inject(config.kind, config.parameters)
-            except (TypeError, ValueError) as error:
-                raise ConfigError(self.mission.mission, None, f"faults[{self._faults.index(due)}]", str(error)) from None
+            due.end = self.rig.inject(config.kind, config.parameters)
         details = ", ".join(f"{name} {value}" for name, value in config.parameters.items())
         self._note(t_ns, f"{config.kind} {details}".strip())
         if config.for_s is None:
@@ -255,11 +277,12 @@ class RigFlight:
 
     def _follow_steps(self, now_ns: int) -> None:
         records = self.program.software.commander.records
-        for record in records[self._steps_seen:]:
-            for due in self._faults:
-                if due.config.after_step == record.name and due.start_ns is None:
-                    due.start_ns = record.end_ns + round(due.config.delay_s * NS)
-        self._steps_seen = len(records)
+        if len(records) > self._steps_seen:
+            for record in records[self._steps_seen:]:
+                for due in self._faults:
+                    if due.config.after_step == record.name and due.start_ns is None:
+                        due.start_ns = record.end_ns + round(due.config.delay_s * NS)
+            self._steps_seen = len(records)
         if self._finished_ns is None and self.program.software.commander.finished:
             self._finished_ns = now_ns
 

@@ -14,7 +14,16 @@ from rich.text import Text
 from fdir.codes import Severity
 from firmware_py.doctor import Check, Status
 from firmware_py.mission import StepOutcome, StepRecord
-from firmware_py.report.figures import FIGURES, RIG_FAULT, FlightData, FlownStep, Value, Verdict, summary
+from firmware_py.report.figures import (
+    FIGURES,
+    RIG_FAULT,
+    FlightData,
+    FlownStep,
+    Value,
+    Verdict,
+    at_the_end,
+    summary,
+)
 from firmware_py.report.page import format_value
 from firmware_py.scheduler import TimingSummary
 
@@ -38,7 +47,8 @@ class KeyFigures:
     propellant_used_kg: float | None
     load_energy_wh: float | None
     array_energy_wh: float | None
-    attitude_error_rms_deg: float | None
+    pointing_rms_deg: float | None
+    """Over the last ten seconds: over a whole flight every turn counts as an error."""
     late_ticks: int | None
     lost_ticks: int | None
     tick_p50_us: float | None
@@ -57,7 +67,7 @@ class KeyFigures:
             flight_s=_number(values["duration_s"]) or 0.0, wall_s=wall_s,
             propellant_used_kg=_number(values["propellant_used_kg"]),
             load_energy_wh=_number(values["load_energy_wh"]), array_energy_wh=_number(values["array_energy_wh"]),
-            attitude_error_rms_deg=_number(values["attitude_error_rms_deg"]),
+            pointing_rms_deg=_number(at_the_end(data, "attitude_error_rms_deg")),
             late_ticks=timing.late_ticks if timing is not None else None,
             lost_ticks=timing.lost_ticks if timing is not None else None,
             tick_p50_us=timing.duration.p50_us if timing is not None else None,
@@ -142,8 +152,8 @@ def key_figures_table(figures: KeyFigures) -> Table:
     times = None if f.tick_p50_us is None or f.tick_p99_us is None else f"{f.tick_p50_us:.0f} / {f.tick_p99_us:.0f} us"
     table.add_row("flight time", f"{f.flight_s:.2f} s", "wall time", _value(f.wall_s, "s"))
     table.add_row("speed", speed, "tick p50 / p99", _value(times))
-    pointing = _value(f.attitude_error_rms_deg, "deg")
-    table.add_row("propellant used", _value(f.propellant_used_kg, "kg"), "pointing error, rms", pointing)
+    pointing = _value(f.pointing_rms_deg, "deg")
+    table.add_row("propellant used", _value(f.propellant_used_kg, "kg"), "pointing rms, last 10 s", pointing)
     array = _value(f.array_energy_wh, "Wh")
     table.add_row("energy into loads", _value(f.load_energy_wh, "Wh"), "energy from array", array)
     table.add_row("late ticks", count(f.late_ticks), "lost ticks", count(f.lost_ticks))

@@ -22,8 +22,13 @@ from firmware_py.recorder.tap import TapLog
 __all__ = ["FlightRecorder"]
 
 FLUSH_NS = 1_000_000_000
-EVENT_ROW_BYTES = 400
-"""Longest text of an event in its ring slot; the MCAP file has the whole."""
+CODE_BYTES = 48
+"""Longest code of an event in its ring slot."""
+TEXT_BYTES = 400
+"""Longest text there; the MCAP file has the whole. Code, severity, text and framing fit the slot's 484 bytes."""
+NEWEST_EVENTS = 12
+RECORDING_STOPPED = "RECORDING_STOPPED"
+"""Code of the event that the black box can't hold any more: the rings and the live view have it."""
 
 
 class FlightRecorder:
@@ -49,21 +54,42 @@ class FlightRecorder:
         self._encode = msgspec.msgpack.Encoder().encode
         self.rings = RingPair.create(folder, fast_hz, medium_hz, epoch_ns, synchronise=synchronise)
         self.blackbox = BlackBox(
-            folder / "flight.mcap", header, epoch_ns, buses=taps.names if taps is not None else (), attachments=attachments
+            folder / "flight.mcap", header, epoch_ns, buses=taps.names if taps is not None else (),
+            attachments=attachments,
         )
         self.events = 0
+        self.stopped: str | None = None
+        """Why the black box takes nothing any more; ``None`` while it does."""
         self._flushed_ns = 0
         self.last_events: list[tuple[float, str, str, str]] = []
         """The newest few, for a live view: (s, severity, code, text)."""
 
+    @property
+    def dropped(self) -> int:
+        """Messages that the black box and the rings could not keep."""
+        return self.blackbox.dropped + self.rings.fast.failures + self.rings.medium.failures
+
     def event(self, t_ns: int, code: str, severity: str, text: str) -> None:
-        """See Journal. A warning or worse also asks the rings to the medium."""
-        self.events += 1
-        self.blackbox.event(t_ns, str(code), str(severity), text)
-        self.rings.event(self._encode((str(code), str(severity), text[:EVENT_ROW_BYTES])), t_ns)
-        self.last_events.append((t_ns * 1e-9, str(severity), str(code), text))
-        del self.last_events[:-12]
+        """See Journal. A warning or worse asks the rings to the medium; a critical one also closes the open chunk."""
+        self._note(t_ns, str(code), str(severity), text)
+        if severity == Severity.CRITICAL:
+            self.blackbox.flush()
         if severity != Severity.INFO:
+            self.rings.flush()
+        self._look_for_failure(t_ns)
+
+    def _note(self, t_ns: int, code: str, severity: str, text: str) -> None:
+        self.events += 1
+        self.blackbox.event(t_ns, code, severity, text)
+        self.rings.event(self._encode((_cut(code, CODE_BYTES), severity, _cut(text, TEXT_BYTES))), t_ns)
+        self.last_events.append((t_ns * 1e-9, severity, code, text))
+        del self.last_events[:-NEWEST_EVENTS]
+
+    def _look_for_failure(self, t_ns: int) -> None:
+        """Say once that the black box has failed."""
+        if self.stopped is None and self.blackbox.failure is not None:
+            self.stopped = self.blackbox.failure
+            self._note(t_ns, RECORDING_STOPPED, Severity.CRITICAL.value, self.stopped)
             self.rings.flush()
 
     def command(self, record: CommandRecord) -> None:
@@ -92,6 +118,7 @@ class FlightRecorder:
         if t_ns - self._flushed_ns >= FLUSH_NS:
             self._flushed_ns = t_ns
             self.rings.flush()
+            self._look_for_failure(t_ns)
 
     def truth(self, t_ns: int, row: Mapping[str, Any]) -> None:
         """What the rig knows."""
@@ -106,6 +133,14 @@ class FlightRecorder:
         self.blackbox.close()
         self.rings.close()
 
+    def discard(self) -> None:
+        """Close and remove what was made, the folder too if nothing else is in it: nothing was flown."""
+        self.close()
+        for path in (self.blackbox.path, self.rings.fast.path, self.rings.medium.path):
+            path.unlink(missing_ok=True)
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
     def __enter__(self) -> FlightRecorder:
         return self
 
@@ -113,3 +148,8 @@ class FlightRecorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _cut(text: str, size: int) -> str:
+    """The longest beginning that takes at most ``size`` bytes of UTF-8."""
+    return text.encode(errors="replace")[:size].decode(errors="ignore")

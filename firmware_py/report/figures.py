@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 from fdir.codes import Code
 from firmware_py.mission import ExpectConfig, StepOutcome
 from firmware_py.scheduler import EventCode
-from hal.frames import Quaternion, Vec3, norm, rotation_angle, subtract
+from hal.frames import Quaternion, Vec3, add, norm, rotation_angle, subtract
 
 __all__ = [
-    "FIGURES", "RIG_FAULT", "Figure", "FlightData", "FlownStep", "Scope", "Verdict", "check_expectations",
-    "flown_steps", "judge", "summary", "window_of",
+    "FIGURES", "RIG_FAULT", "Figure", "FlightData", "FlownStep", "Scope", "Verdict", "at_the_end",
+    "check_expectations", "flown_steps", "judge", "summary", "window_of",
 ]
 
 Row = tuple[int, Mapping[str, Any]]
@@ -30,13 +30,22 @@ SLACK_NS = 500_000_000
 """How much less than ``last_s`` may have been recorded: the first and last row of a flight lie a little inside it."""
 
 
+NEW_TARGET_M = 0.05
+"""A target position that moves by more than this at once was set anew."""
+
+
 class Pair(NamedTuple):
-    """One truth row with the snapshot of its time. ``position_m`` is the true one, counted from the flight's origin."""
+    """One truth row with the snapshot of its time.
+
+    ``position_m`` is the true one, counted from the flight's origin. ``unknown_m`` is how far dead reckoning was off
+    when the present target position was set: true minus estimated position then.
+    """
 
     t_ns: int
     snapshot: Mapping[str, Any]
     truth: Mapping[str, Any]
     position_m: Vec3 | None
+    unknown_m: Vec3 | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,12 @@ class FlightData:
         if key not in self._kept:
             self._kept[key] = compute()
         return self._kept[key]
+
+    @property
+    def identity(self) -> list[str]:
+        """Body, board and seed in words, as far as the record names them."""
+        named = [(key, self.metadata.get(key)) for key in ("body", "board", "seed")]
+        return [f"{key} {value}" for key, value in named if value not in (None, "", "null", "None")]
 
     @property
     def end_ns(self) -> int | None:
@@ -99,13 +114,21 @@ class FlightData:
     def _join(self) -> list[Pair]:
         result: list[Pair] = []
         index = 0
+        asked: Vec3 | None = None
+        unknown: Vec3 | None = None
         for t_ns, truth in self.truth:
             while index + 1 < len(self.snapshots) and self.snapshots[index + 1][0] <= t_ns:
                 index += 1
             if self.snapshots and self.snapshots[index][0] <= t_ns:
                 position = _vector(truth, "position_m")
                 counted = None if position is None else subtract(position, self.origin)
-                result.append(Pair(t_ns, self.snapshots[index][1], truth, counted))
+                snapshot = self.snapshots[index][1]
+                target, estimate = _vector(snapshot, "target_position_m"), _vector(snapshot, "position_m")
+                if target is None or estimate is None or counted is None:
+                    asked = unknown = None
+                elif asked is None or norm(subtract(target, asked)) > NEW_TARGET_M:
+                    asked, unknown = target, subtract(counted, estimate)
+                result.append(Pair(t_ns, snapshot, truth, counted, unknown))
         return result
 
 
@@ -238,8 +261,15 @@ def attitude_error_deg(pair: Pair) -> float | None:
 
 
 def position_error_m(pair: Pair) -> float | None:
-    """Distance between the true position and the one asked for, m; ``None`` without a target."""
-    return _distance_m(pair.position_m, _vector(pair.snapshot, "target_position_m"))
+    """Distance between the true position and the one asked for, m; ``None`` without a target.
+
+    There is no absolute position sensor, so "stay here" means where the craft truly is when it is told: both
+    positions count from the moment at which the target was set. What was lost before is ``position_knowledge_m``.
+    """
+    target = _vector(pair.snapshot, "target_position_m")
+    if target is None or pair.unknown_m is None:
+        return None
+    return _distance_m(pair.position_m, add(target, pair.unknown_m))
 
 
 def attitude_knowledge_deg(pair: Pair) -> float | None:
@@ -384,7 +414,8 @@ def _duration(scope: Scope) -> Value:
 _TABLE = (
     Figure("duration_s", "s", "flight time between first and last snapshot", _duration),
     Figure("steps_not_done", "1", "steps of the mission that did not end as done", _steps_not_done, windowed=False),
-    Figure("position_error_m", "m", "largest distance between true and asked position", _largest("position_error_m")),
+    Figure("position_error_m", "m", "largest distance between true and asked position, from where it was asked",
+           _largest("position_error_m")),
     Figure("attitude_error_deg", "deg", "largest angle between true and asked attitude",
            _largest("attitude_error_deg")),
     Figure("attitude_error_rms_deg", "deg", "root mean square of the angle between true and asked attitude",
@@ -499,6 +530,12 @@ def _why_no_window(data: FlightData, expect: ExpectConfig) -> str:
     if expect.step is not None and not any(row.get("step") == expect.step for _, row in data.snapshots):
         return f"step {expect.step} was not flown"
     return f"less than {expect.last_s:g} s were recorded"
+
+
+def at_the_end(data: FlightData, name: str, last_s: float = 10.0) -> Value:
+    """One figure over the last ``last_s`` seconds; ``None`` if it or the time was not recorded."""
+    scope = window_of(data, ExpectConfig(name, last_s=last_s))
+    return None if scope is None else FIGURES[name].compute(scope)
 
 
 def summary(data: FlightData) -> dict[str, Value]:

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from firmware_py.mission import ExpectConfig, load_mission
+from firmware_py.recorder import RecordError
 from firmware_py.recorder.reader import Flight, read_flight
 from firmware_py.report.figures import FlightData, Row
 from hal.profile import ConfigError
@@ -23,7 +24,11 @@ def flight_data(flight: Flight) -> FlightData:
 
 
 def expectations_of(flight: Flight) -> tuple[ExpectConfig, ...]:
-    """What the mission in the black box expected; nothing if it holds none or one that today's program can't read."""
+    """What the mission in the black box expected; nothing if it holds none.
+
+    Raises:
+        RecordError: the mission in it cannot be read by today's program.
+    """
     text = flight.attachments.get("mission.yaml")
     if text is None:
         return ()
@@ -32,8 +37,11 @@ def expectations_of(flight: Flight) -> tuple[ExpectConfig, ...]:
         path.write_text(text, encoding="utf-8")
         try:
             return load_mission(str(path)).expect
-        except ConfigError:
-            return ()
+        except ConfigError as error:
+            raise RecordError(
+                flight.path, f"holds a mission that this version cannot read ({error.key}: {error.why})",
+                "use the version that flew it",
+            ) from None
 
 
 def open_flight(path: Path) -> tuple[FlightData, tuple[ExpectConfig, ...]]:

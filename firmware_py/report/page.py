@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fdir.codes import Severity
 from firmware_py.mission import StepOutcome
-from firmware_py.report.figures import FIGURES, FlightData, Row, Value, Verdict, flown_steps, summary
+from firmware_py.report.figures import FIGURES, FlightData, Row, Value, Verdict, at_the_end, flown_steps, summary
 
 __all__ = ["format_value", "write_page"]
 
@@ -25,8 +25,8 @@ PICTURE_TEXT = {
     "energy": "State of charge, bus, power and temperatures on the same time axis.",
     "path": "Two views of the path.",
 }
-HEADLINE = ("duration_s", "steps_not_done", "attitude_error_rms_deg", "propellant_used_kg", "load_energy_wh", "events")
-"""Figures shown large on top."""
+HEADLINE = ("duration_s", "steps_not_done", "propellant_used_kg", "load_energy_wh", "largest_rate_deg_s")
+"""Figures of the whole flight shown large on top."""
 STYLE = """
 :root{color-scheme:light}
 *{box-sizing:border-box}
@@ -132,15 +132,17 @@ def _events(events: Sequence[Row]) -> str:
     return table + (f"<p>{left} more are in the black box.</p>" if left > 0 else "")
 
 
-def _cards(figures: dict[str, Value]) -> str:
-    cards = []
-    for name in HEADLINE:
-        value, figure = figures[name], FIGURES[name]
-        unit = "" if figure.unit in ("1", "-") or value is None else f" {escape(figure.unit)}"
-        cards.append(
-            f'<div class="card"><b>{escape(format_value(value))}{unit}</b><span>{_prose(figure.text)}</span></div>'
-        )
+def _cards(data: FlightData, figures: dict[str, Value]) -> str:
+    # Over a whole flight every turn counts as a pointing error, so that one is shown of the end.
+    pointing = at_the_end(data, "attitude_error_rms_deg")
+    cards = [_card(figures[name], FIGURES[name].unit, FIGURES[name].text) for name in HEADLINE]
+    cards.append(_card(pointing, "deg", "pointing error of the last 10 s, root mean square"))
     return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _card(value: Value, unit: str, text: str) -> str:
+    shown = "" if unit in ("1", "-") or value is None else f" {escape(unit)}"
+    return f'<div class="card"><b>{escape(format_value(value))}{shown}</b><span>{_prose(text)}</span></div>'
 
 
 def _prose(text: str) -> str:
@@ -170,8 +172,7 @@ def write_page(data: FlightData, verdicts: Sequence[Verdict], pictures: Sequence
     figures = summary(data)
     serious = [event for event in data.events if event[1]["severity"] in (Severity.WARNING, Severity.CRITICAL)]
     title = escape(str(meta.get("mission") or "flight"))
-    known = [key for key in ("body", "board", "seed") if meta.get(key) not in (None, "", "null")]
-    who = ", ".join(f"{key} {meta[key]}" for key in known) or "unknown craft"
+    who = ", ".join(data.identity) or "unknown craft"
     truth = "" if data.truth else " No truth was recorded: figures that need it are missing."
     rows = [
         [_td(f"<code>{name}</code>"), _value(value), _td(escape(FIGURES[name].unit)), _td(_prose(FIGURES[name].text))]
@@ -184,7 +185,7 @@ def write_page(data: FlightData, verdicts: Sequence[Verdict], pictures: Sequence
         f"<style>{STYLE}</style></head><body>",
         f'<h1>{title}</h1><p class="sub">{escape(who)}.{truth}</p>',
         _state(verdicts),
-        _cards(figures),
+        _cards(data, figures),
         f"<h2>Expected and found</h2>{_verdicts(verdicts)}",
         f"<h2>Steps</h2>{_steps(data)}",
         f"<h2>Pictures</h2>{''.join(map(_picture, pictures)) or '<p>None.</p>'}",

@@ -56,6 +56,9 @@ WIDTH_IN = 11.5
 LEVELS = 4
 """Rows of step names above the strip, for names wider than their step."""
 NAME_GAP_PX = 6.0
+NAME_SHIFT_PX = 90.0
+NAME_HEIGHT_PT = 7.0
+"""Height of the names over the strip, for the lines that lead to them."""
 MANY_EVENTS = 40
 """Above this many warnings the events have no lines through the plots, only marks on the strip."""
 GAP_PERIODS = 6
@@ -121,7 +124,7 @@ def _curve(axes: Axes, t: Array, values: Array, colour: str, label: str, style: 
 
 def _title(data: FlightData, what: str = "") -> str:
     meta = data.metadata
-    who = [f"{key} {meta[key]}" for key in ("body", "board", "seed") if meta.get(key) not in (None, "", "null")]
+    who = data.identity
     name = meta.get("mission", "flight")
     return f"{name}{': ' if what else ''}{what}" + (f"   ({', '.join(who)})" if who else "")
 
@@ -173,8 +176,9 @@ def _draw_strip(strip: Axes, data: FlightData) -> None:
 
 
 def _name_steps(picture: Picture, strip: Axes, data: FlightData) -> None:
-    """Names above the strip, each on the lowest level where it overlaps none; one that fits nowhere is left out.
+    """Names above the strip: on the lowest level where one overlaps none, else moved to the right, else left out.
 
+    A line leads from a name that does not stand over its step to the step; lines cross neither names nor each other.
     To be called last, since the legends decide how wide the strip is.
     """
     steps = [span for span in _runs(data.snapshots, "step") if span[2]]
@@ -191,15 +195,17 @@ def _name_steps(picture: Picture, strip: Axes, data: FlightData) -> None:
         levels = (k for k in range(LEVELS) if free[k] <= centre - width / 2 and max(free[:k], default=-1e9) <= middle)
         level = next(levels, None)
         if level is None:
-            continue
+            level, centre = 0, free[0] + width / 2
+            if centre - middle > NAME_SHIFT_PX or centre + width / 2 > right:
+                continue
         free[level] = centre + width / 2 + NAME_GAP_PX
         # What comes later must not cross the line from this name down to its step.
         free[:level] = [max(right_of, middle + NAME_GAP_PX / 2) for right_of in free[:level]]
         strip.annotate(
             name, (0.5 * (start + end), 1.0), xycoords=("data", "axes fraction"), textcoords="offset points",
-            xytext=((centre - middle) * 72 / picture.dpi, 3 + 11 * level), ha="center", va="bottom", fontsize=8,
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": SOFT, "lw": 0.6, "shrinkA": 0, "shrinkB": 0} if level else None,
+            xytext=((centre - middle) * 72 / picture.dpi, NAME_HEIGHT_PT + 11 * level), ha="center", va="bottom",
+            fontsize=8, annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": SOFT, "lw": 0.6, "shrinkA": 0, "shrinkB": 0, "relpos": (0.5, 0)},
         )
 
 
@@ -393,10 +399,10 @@ def draw_path(data: FlightData, path: Path) -> Path | None:
     known = positions[np.isfinite(positions).all(axis=1)]
     order = [int(axis) for axis in np.argsort(-span, kind="stable")]
     straight = span[order[0]] > STRAIGHT * span[order[1]]
-    picture = Picture(figsize=(WIDTH_IN, 6.4), layout="constrained")
+    picture = Picture(figsize=(WIDTH_IN, 6.4 if straight else 5.2), layout="constrained")
     FigureCanvasAgg(picture)
     picture.suptitle(_title(data, "path"), x=0.01, ha="left", fontsize=12, fontweight="bold")
-    views = picture.subplots(2, 1, sharex=True)
+    views = picture.subplots(2, 1, sharex=True) if straight else picture.subplots(1, 2)
     a = order[0]
     for axes, b in zip(views, order[1:], strict=True):
         axes.plot(positions[:, a], positions[:, b], color=BLUE, label="true path" if data.truth else "estimated path")
@@ -407,9 +413,10 @@ def draw_path(data: FlightData, path: Path) -> Path | None:
         axes.set_ylabel(f"{'xyz'[b]}, m" + ("\n(stretched)" if straight else ""))
         axes.margins(0.06)
         if not straight:
-            axes.set_aspect("equal", adjustable="datalim")
-    views[1].set_xlabel(f"{'xyz'[a]}, m, inertial")
-    views[0].legend(loc="center left", bbox_to_anchor=(1.005, 0.5), borderaxespad=0)
+            axes.set_aspect("equal", adjustable="box")
+        if not straight or axes is views[1]:
+            axes.set_xlabel(f"{'xyz'[a]}, m, inertial")
+    views[0 if straight else 1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), borderaxespad=0)
     return _save(picture, list(views), path)
 
 

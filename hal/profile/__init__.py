@@ -1,4 +1,4 @@
-"""The hardware profile: what the craft is (body) and what its computer reaches (board), from YAML, checked and hashed."""
+"""The hardware profile: what the craft is (body) and what its computer reaches (board), from checked, hashed YAML."""
 
 from hal.profile.board import BoardConfig, BusConfig, BusKind, DeviceConfig, MountConfig, RateConfig, Role
 from hal.profile.body import BodyConfig, NozzleConfig

@@ -6,7 +6,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-__all__ = ["BoardConfig", "BusConfig", "BusKind", "DeviceConfig", "LinesConfig", "MountConfig", "RateConfig", "RealtimeConfig", "Role"]
+__all__ = [
+    "BoardConfig", "BusConfig", "BusKind", "DeviceConfig", "LinesConfig", "MountConfig", "RateConfig", "RealtimeConfig",
+    "Role",
+]
 
 Vec3 = tuple[float, float, float]
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from hal.profile.body import BodyConfig
 
-__all__ = ["wrench_matrix", "worst_balanced_share"]
+__all__ = ["worst_balanced_share", "wrench_matrix"]
 
 Array = npt.NDArray[np.float64]
 

@@ -146,7 +146,7 @@ def _allowed_keys(kind: Any, steps: list[str | int]) -> str:
             kind = next((f.type for f in msgspec.structs.fields(kind) if f.encode_name == step), None)
         elif hasattr(kind, "__args__"):
             kind = kind.__args__[-1] if isinstance(step, str) else kind.__args__[0]
-        while kind is not None and not isinstance(kind, type) and hasattr(kind, "__origin__") and hasattr(kind, "__metadata__"):
+        while not isinstance(kind, type) and hasattr(kind, "__origin__") and hasattr(kind, "__metadata__"):
             kind = kind.__origin__
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return ", ".join(f.encode_name for f in msgspec.structs.fields(kind))
@@ -235,7 +235,7 @@ def _check_nozzles(body: BodyConfig, lines: _Lines) -> None:
     for index, nozzle in enumerate(prop.nozzles):
         path: list[str | int] = ["propulsion", "nozzles", index]
         if nozzle.id != index:
-            raise lines.error([*path, "id"], f"is {nozzle.id}; nozzles are numbered in order, so {index} is allowed here")
+            raise lines.error([*path, "id"], f"is {nozzle.id}; nozzles are numbered in order: {index} is allowed")
         length = _length(nozzle.direction)
         if abs(length - 1.0) > 0.01:
             raise lines.error([*path, "direction"], f"has length {length:.4f}; a unit vector within 1 % is needed")
@@ -271,7 +271,8 @@ def _check_thermal(body: BodyConfig, lines: _Lines) -> None:
     for index, coupling in enumerate(thermal.couplings):
         for end in coupling.between:
             if end not in names:
-                raise lines.error(["thermal", "couplings", index, "between"], f"no node {end}; nodes: {', '.join(names)}")
+                why = f"no node {end}; nodes: {', '.join(names)}"
+                raise lines.error(["thermal", "couplings", index, "between"], why)
     known = set(names)
     for cluster in {nozzle.cluster for nozzle in body.propulsion.nozzles}:
         if cluster not in known:
@@ -306,7 +307,7 @@ def _check_devices(board: BoardConfig, lines: _Lines) -> None:
         if bus.kind in ("i2c", "spi", "can") and device.address is None:
             raise lines.error([*path, "address"], f"missing; a device on {bus.kind} needs one")
         if bus.kind == "i2c" and not 0x08 <= (device.address or 0) <= 0x77:
-            raise lines.error([*path, "address"], f"0x{device.address or 0:02x} is reserved; 0x08..0x77 is allowed on I2C")
+            raise lines.error([*path, "address"], f"0x{device.address or 0:02x} is reserved; 0x08..0x77 is allowed")
         if (device.mux is None) != (device.channel is None):
             raise lines.error([*path, "mux"], "mux and channel go together")
         if device.mux is not None:
@@ -356,10 +357,12 @@ def _check_fit(body: BodyConfig, board: BoardConfig, lines: _Lines) -> None:
             driven[nozzle] = device.name
     missing = [n for n in range(count) if n not in driven]
     if missing:
-        raise lines.error(["devices"], f"no valve node drives nozzle {', '.join(map(str, missing))} of body {body.body}")
+        listed = ", ".join(map(str, missing))
+        raise lines.error(["devices"], f"no valve node drives nozzle {listed} of body {body.body}")
     known = {node.name for node in body.thermal.nodes}
     for index, device in enumerate(board.devices):
         if device.role == "thermal":
             for name in device.settings.get("nodes", []):
                 if name not in known:
-                    raise lines.error(["devices", index, "settings", "nodes"], f"body {body.body} has no thermal node {name}")
+                    why = f"body {body.body} has no thermal node {name}"
+                    raise lines.error(["devices", index, "settings", "nodes"], why)

@@ -11,12 +11,14 @@ from fdir.modes import EMISSION_TRANSITIONS, GUARD_TEXT, TRANSITIONS, Emission, 
 
 NAMED = {
     (Motion.BOOT, Motion.IDLE), (Motion.BOOT, Motion.SAFE),
-    (Motion.IDLE, Motion.MANOEUVRE), (Motion.IDLE, Motion.BURN), (Motion.IDLE, Motion.DOCK), (Motion.IDLE, Motion.COAST),
+    (Motion.IDLE, Motion.MANOEUVRE), (Motion.IDLE, Motion.BURN), (Motion.IDLE, Motion.DOCK),
+    (Motion.IDLE, Motion.COAST),
     (Motion.MANOEUVRE, Motion.IDLE), (Motion.MANOEUVRE, Motion.BURN), (Motion.MANOEUVRE, Motion.DOCK),
     (Motion.BURN, Motion.COAST), (Motion.BURN, Motion.BRAKE), (Motion.BURN, Motion.IDLE),
     (Motion.COAST, Motion.BRAKE), (Motion.COAST, Motion.BURN), (Motion.COAST, Motion.MANOEUVRE),
     (Motion.COAST, Motion.IDLE), (Motion.BRAKE, Motion.COAST), (Motion.BRAKE, Motion.IDLE),
-    (Motion.DOCK, Motion.BRIDGE), (Motion.DOCK, Motion.MANOEUVRE), (Motion.DOCK, Motion.BRAKE), (Motion.DOCK, Motion.IDLE),
+    (Motion.DOCK, Motion.BRIDGE), (Motion.DOCK, Motion.MANOEUVRE), (Motion.DOCK, Motion.BRAKE),
+    (Motion.DOCK, Motion.IDLE),
     (Motion.BRIDGE, Motion.DOCK), (Motion.BRIDGE, Motion.SAFE), (Motion.SAFE, Motion.IDLE),
 }
 """The rows of the mode table as the craft's reference lists them, apart from the two 'any' rows."""

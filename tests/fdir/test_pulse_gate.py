@@ -136,7 +136,7 @@ def test_a_vetoed_continuation_still_ends_no_earlier_than_the_shortest_pulse() -
 
 
 class TimeLine:
-    """What the valve node does with accepted plans, ms by ms, and what it finds wrong. Own arithmetic, no history tricks."""
+    """What the valve node does with accepted plans, ms by ms, and what it finds wrong. Own arithmetic."""
 
     def __init__(self) -> None:
         self.level = False

@@ -48,7 +48,8 @@ NOTHING = dataclasses.replace(
     STATE, seed=None, step="", phase="", motion="", emission="", safe="", attitude_deg=None, attitude_error_deg=None,
     position_error_m=None, rate_deg_s=None, position_m=None, velocity_m_s=None, sigma_attitude_deg=None,
     sigma_position_m=None, soc_battery=None, soc_supercap=None, bus_voltage_v=None, bus_current_a=None,
-    temperatures_c={}, on_ms=(), propellant_kg=None, speed=None, tick_p50_us=None, tick_p99_us=None, events=(), step_index=0,
+    temperatures_c={}, on_ms=(), propellant_kg=None, speed=None, tick_p50_us=None, tick_p99_us=None, events=(),
+    step_index=0,
 )
 
 

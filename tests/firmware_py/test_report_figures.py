@@ -13,6 +13,7 @@ from firmware_py.report.figures import (
     FIGURES,
     FlightData,
     Scope,
+    at_the_end,
     check_expectations,
     flown_steps,
     judge,
@@ -33,7 +34,8 @@ def about_z(degrees: float) -> list[float]:
 SNAPSHOTS: list[tuple[int, dict[str, Any]]] = [
     (t * NS, {
         "step": step, "motion": motion, "safe": "safe_inactive", "target_quaternion": target,
-        "target_position_m": place, "quaternion": about_z(estimate), "position_m": [float(t), 0.0, 0.0],
+        "target_position_m": place, "quaternion": about_z(estimate),
+        "position_m": [4.0, 0.0, 4.0] if t == 2 else [float(t), 0.0, 0.0],
         "attitude_known": t > 0,
         "masked_nozzles": [5, 7] if t == 3 else [], "devices": {"mag": "lost"}, "gate_vetoes": t, "bus_failures": 2 * t,
     })
@@ -72,8 +74,8 @@ BY_HAND = {
     "position_error_m": 5.0,
     "attitude_error_deg": 60.0,
     "attitude_error_rms_deg": sqrt((60.0**2 + 30.0**2 + 0.0) / 3),
-    # Estimated (2, 0, 0) against true (4, 0, 4) and (3, 0, 0) against (1, 0, 0.5).
-    "position_knowledge_m": sqrt(2.0**2 + 4.0**2),
+    # Estimated (4, 0, 4) against the same, and (3, 0, 0) against (1, 0, 0.5).
+    "position_knowledge_m": sqrt(2.0**2 + 0.5**2),
     "attitude_knowledge_deg": 2.0,
     "rate_deg_s": 0.0,
     "largest_rate_deg_s": 10.0,
@@ -98,6 +100,23 @@ BY_HAND = {
     "gate_vetoes": 3,
     "bus_failures": 6,
 }
+
+
+def test_position_error_counts_from_where_the_craft_truly_was_when_the_target_was_set() -> None:
+    def flight(estimates: list[float], truths: list[float], targets: list[float | None]) -> FlightData:
+        snapshots = [
+            (t * NS, {"position_m": [x, 0.0, 0.0], "target_position_m": None if to is None else [to, 0.0, 0.0]})
+            for t, (x, to) in enumerate(zip(estimates, targets, strict=True))
+        ]
+        truth = [(t * NS, {"position_m": [x, 0.0, 0.0]}) for t, x in enumerate(truths)]
+        return FlightData({}, snapshots, truth, [], [])
+
+    # Dead reckoning was 2 m off when the craft was told to stay at 5 m; a metre of drift comes after that.
+    drifted = flight([0.0, 5.0, 5.0], [0.0, 7.0, 8.0], [None, 5.0, 5.0])
+    assert [value for _, value in drifted.series("position_error_m")] == [None, 0.0, 1.0]
+    # A target set anew counts anew.
+    again = flight([0.0, 5.0, 5.0, 6.0], [0.0, 7.0, 8.0, 9.0], [None, 5.0, 5.0, 6.0])
+    assert [value for _, value in again.series("position_error_m")] == [None, 0.0, 1.0, 0.0]
 
 
 def test_every_figure_has_a_value_computed_by_hand() -> None:
@@ -271,6 +290,11 @@ def test_a_refused_step_is_listed_though_no_snapshot_saw_it() -> None:
 def test_the_made_up_flight_holds_what_the_default_mission_expects() -> None:
     verdicts = judge(make_flight(), load_mission("first-flight").expect)
     assert [v.expect.figure for v in verdicts if not v.holds] == []
+
+
+def test_a_figure_of_the_end_is_missing_for_a_flight_that_was_shorter() -> None:
+    assert at_the_end(FLIGHT, "attitude_error_deg", 1.0) == pytest.approx(30.0)
+    assert at_the_end(FLIGHT, "attitude_error_deg") is None
 
 
 def test_what_is_derived_is_computed_once() -> None:

@@ -89,6 +89,29 @@ def test_a_real_craft_s_path_is_its_estimate(tmp_path: Path, kept: Kept) -> None
     assert x[-1] == pytest.approx(data.snapshots[-1][1]["position_m"][0])
 
 
+@pytest.mark.parametrize("end", [(40.0, 0.1, 0.0), (10.0, -20.0, 30.0), (0.0, 1.0, 1.0)])
+def test_the_whole_path_is_in_view(end: tuple[float, float, float], tmp_path: Path, kept: Kept) -> None:
+    rows = [(t * NS, {"position_m": [t / 10 * x for x in end]}) for t in range(11)]
+    draw_path(FlightData({}, rows, [], [], []), tmp_path / "path.png")
+    for axes in kept.pictures["path"].axes:
+        for line in axes.lines:
+            points = np.column_stack([line.get_xdata(), line.get_ydata()]).astype(float)
+            points = points[np.isfinite(points).all(axis=1)]
+            (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+            assert ((points[:, 0] >= left) & (points[:, 0] <= right)).all()
+            assert ((points[:, 1] >= low) & (points[:, 1] <= high)).all()
+
+
+def test_a_short_step_beside_a_short_step_keeps_its_name(tmp_path: Path, kept: Kept) -> None:
+    def step(t: float) -> str:
+        return "boot" if t < 1 else "detumble" if t < 7 else "sun-track"
+
+    rows = [(t, {**row, "step": step(t / NS)}) for t, row in make_flight(280.0, 4).snapshots]
+    draw_mission(FlightData({}, rows, [], [], []), tmp_path / "mission.png")
+    names = [c.get_text() for c in kept.pictures["mission"].axes[0].get_children() if isinstance(c, Annotation)]
+    assert names == ["boot", "detumble", "sun-track"]
+
+
 def test_a_craft_that_stayed_has_no_path(tmp_path: Path) -> None:
     assert draw_path(make_flight(10.0), tmp_path / "path.png") is None
 

@@ -57,7 +57,9 @@ def fly(device: ManagedDevice[int], slots: BusSlots, start_ms: int, end_ms: int,
         slots.step(t * MS)
 
 
-def make(log: list[str], period_ms: int = 50, channel: Channel | None = None) -> tuple[Chip, ManagedDevice[int], deque[HealthEvent]]:
+def make(
+    log: list[str], period_ms: int = 50, channel: Channel | None = None
+) -> tuple[Chip, ManagedDevice[int], deque[HealthEvent]]:
     events: deque[HealthEvent] = deque(maxlen=64)
     chip = Chip(log)
     return chip, ManagedDevice("chip", chip, period_ms * MS, 200 * MS, events, channel), events
@@ -74,7 +76,9 @@ def test_a_slot_is_one_transaction_and_a_sequence_is_not_interrupted() -> None:
         before = len(log)
         slots.step(t * 5 * MS)
         assert len(log) == before + 1
-    assert log == ["chip id", "chip config", "other id", "other config", "chip high", "chip low", "other high", "other low"]
+    assert log == [
+        "chip id", "chip config", "other id", "other config", "chip high", "chip low", "other high", "other low",
+    ]
     assert a.value == b.value == 1
 
 

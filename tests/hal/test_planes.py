@@ -11,9 +11,16 @@ import pytest
 
 from drivers.errors import Cause, DeviceError
 from drivers.samples import (
-    AttitudeFix, FieldSample, IlluminanceSample, ImuSample, PowerSample, SupercapSample, TemperatureSample, ValveNodeSample,
+    AttitudeFix,
+    FieldSample,
+    IlluminanceSample,
+    ImuSample,
+    PowerSample,
+    SupercapSample,
+    TemperatureSample,
+    ValveNodeSample,
 )
-from hal.frames import angle_between, quaternion_from_rotation_vector, rotate, unit
+from hal.frames import angle_between, multiply, quaternion_from_rotation_vector, rotate, unit
 from hal.manager import BusSlots, ManagedDevice
 from hal.power import BoardPowerPlane
 from hal.profile import load_board, load_body
@@ -138,8 +145,6 @@ def test_imu_comes_back_after_three_failures() -> None:
 def test_star_fix_is_turned_from_sensor_to_body() -> None:
     # A sensor mounted a quarter turn about Z in a body that itself stands at a known attitude.
     attitude = quaternion_from_rotation_vector((0.1, 0.2, 0.3))
-    from hal.frames import multiply
-
     driver = Fixed(AttitudeFix(multiply(attitude, QUARTER), 100 * MS, 3e-4, 12, 5))
     star = StarTrackerDevice(driver, QUARTER, 2000 * MS)
     star.sense(0)

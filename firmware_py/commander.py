@@ -241,9 +241,10 @@ class Commander:
             if arguments.get("frame", "inertial") == "body":
                 vector = rotate(nav.quaternion, vector)
             return Translate(limits, vector, speed_m_s=arguments.get("speed_m_s"))
-        if "attitude" in arguments and "axis" not in arguments:
+        given = set(arguments)
+        if given == {"attitude"}:
             return Slew(limits, arguments["attitude"])
-        if "axis" in arguments and "angle_deg" in arguments and norm(arguments["axis"]) > 1e-6:
+        if given == {"axis", "angle_deg"} and norm(arguments["axis"]) > 1e-6:
             turn = scale(unit(arguments["axis"]), arguments["angle_deg"] * RADIANS)
             return Slew(limits, multiply(nav.quaternion, quaternion_from_rotation_vector(turn)))
         return None

@@ -62,8 +62,10 @@ class Hardware:
                 self._add_polled(device, index)
         self.sensors = self._sensor_plane()
         self.power = self._power_plane()
-        self._nodes = {d.address or 0: d.name for d in self._of_role("valve_node")}
-        self._node_states = dict.fromkeys(self._nodes.values(), DeviceState.INIT)
+        self._valves = self._valve_bus()
+        self._node_names = {d.address or 0: d.name for d in self._of_role("valve_node")}
+        self._node_states = dict.fromkeys(self._node_names.values(), DeviceState.INIT)
+        self._node_setups = dict.fromkeys(self._node_names.values(), 0)
         self.propulsion = self._propulsion_plane()
         gpio = next((n for n, b in board.buses.items() if b.kind == "gpio"), None)
         if gpio is None:
@@ -80,17 +82,22 @@ class Hardware:
         self.slots.step(now_ns)
 
     def survey(self, now_ns: int) -> None:
-        """Medium tick: follow the state of the valve nodes, which their own driver sets up."""
-        for node in self.propulsion.state().nodes:
-            name = self._nodes[node.node_id]
-            before = self._node_states[name]
-            if node.operational:
-                after = DeviceState.OK
-            else:
-                after = DeviceState.INIT if before is DeviceState.INIT else DeviceState.DEGRADED
-            if after is not before:
-                self._node_states[name] = after
-                self.health_events.append(HealthEvent(now_ns, name, after, None))
+        """Medium tick: follow the valve nodes, which their driver sets up. A restart between two calls shows too."""
+        for node_id, name in self._node_names.items():
+            node = self._valves.nodes[node_id]
+            setups = node.counters.setups
+            up = node.sample().operational
+            state = self._node_states[name]
+            if state is DeviceState.OK and not (up and setups == self._node_setups[name]):
+                state = self._note_node(name, DeviceState.DEGRADED, now_ns)
+            if up and state is not DeviceState.OK:
+                self._note_node(name, DeviceState.OK, now_ns)
+            self._node_setups[name] = setups
+
+    def _note_node(self, name: str, state: DeviceState, now_ns: int) -> DeviceState:
+        self._node_states[name] = state
+        self.health_events.append(HealthEvent(now_ns, name, state, None))
+        return state
 
     def states(self) -> dict[str, DeviceState]:
         """State of every device."""
@@ -210,7 +217,7 @@ class Hardware:
         )
         return BoardPowerPlane(self._profile.body.power, first("bus_monitor"), first("battery_monitor"), supercap)
 
-    def _propulsion_plane(self) -> BoardPropulsionPlane:
+    def _valve_bus(self) -> ValveBus:
         board, rules = self._profile.board, self._profile.body.propulsion
         nodes = [(index, d) for index, d in enumerate(board.devices) if d.role == "valve_node"]
         if not nodes:
@@ -224,11 +231,13 @@ class Hardware:
             parsed.append((node.address or 0, self._part(node, index)[1]))
         bus: CanBus = self._buses[first.bus]
         try:
-            driver = ValveBus(
+            return ValveBus(
                 bus, parsed, window_ms=rules.window_ms, min_on_ms=rules.min_on_ms, min_off_ms=rules.min_off_ms,
                 max_burn_ms=rules.max_burn_ms, cooldown_ms=rules.cooldown_ms,
             )
         except ValueError as error:
             raise ConfigError(board.board, None, "devices", f"valve nodes: {error}") from None
-        count = len(rules.nozzles)
-        return BoardPropulsionPlane(driver, [(address, tuple(s.nozzles)) for address, s in parsed], count)
+
+    def _propulsion_plane(self) -> BoardPropulsionPlane:
+        nodes = [(node_id, node.nozzles) for node_id, node in self._valves.nodes.items()]
+        return BoardPropulsionPlane(self._valves, nodes, len(self._profile.body.propulsion.nozzles))

@@ -109,8 +109,8 @@ class SensorLog:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttitudeLog:
-    """Attitudes from elsewhere: ``t_s`` (n, the log's own time), ``quaternion`` (n x 4, w x y z, body forward-left-up to a
-    frame with Z up)."""
+    """Attitudes from elsewhere: ``t_s`` (n, the log's own time) and ``quaternion`` (n x 4, w x y z, body
+    forward-left-up to a frame with Z up)."""
 
     path: Path
     frame: Frame
@@ -252,7 +252,7 @@ def _time_column(table: _Table) -> tuple[int, float]:
         found = _TIME.fullmatch(name)
         if found:
             return index, _TIME_SCALE[found[1]]
-    raise table.error(f"no column t_s (or time_us and the like); columns: {_listed(table)}", "name the time's column so")
+    raise table.error(f"no column t_s (or time_us and the like); columns: {_listed(table)}", "name the time so")
 
 
 def _listed(table: _Table) -> str:
@@ -270,7 +270,7 @@ def _vector(table: _Table, kind: str, example: str) -> tuple[list[int], list[flo
                 raise table.error(f"columns {other} and {name} are the same axis", "rename one of them")
             found[match[1]] = (index, _UNIT[kind][match[2]])
     missing = [axis for axis in "xyz" if axis not in found]
-    if found and missing or missing and kind != "mag":
+    if missing and (found or kind != "mag"):
         names = ", ".join(f"{kind}_{axis}_{example}" for axis in missing)
         units = ", ".join(f"_{unit}" for unit in _UNIT[kind])
         raise table.error(
@@ -378,7 +378,7 @@ def read_attitude_log(path: Path | str, frame: str | None = None) -> AttitudeLog
     places = {match[1]: index for index, name in enumerate(table.header) if (match := _QUATERNION.fullmatch(name))}
     missing = [f"q_{part}" for part in "wxyz" if part not in places]
     if missing:
-        raise table.error(f"no column {', '.join(missing)}; columns: {_listed(table)}", "name the quaternion's parts so")
+        raise table.error(f"no column {', '.join(missing)}; columns: {_listed(table)}", "name the quaternion so")
     columns = [time, *(places[part] for part in "wxyz")]
     rows: list[list[float]] = []
     for cells in table.rows():
@@ -417,7 +417,7 @@ class _Inertial:
         self._t = log.t_ns
         self._v: list[_Six] = [tuple(row) for row in log.inertial.tolist()]
         steps = np.diff(np.array(log.t_ns, dtype=np.int64))
-        limit = max(IMU_GAP_NS, GAP_PERIODS * float(np.median(steps)))
+        limit = max(IMU_GAP_NS, GAP_PERIODS * int(np.median(steps)))
         known = steps <= limit
         areas = 0.5 * (log.inertial[1:] + log.inertial[:-1]) * (steps * known)[:, None] * 1e-9
         sums = np.zeros((len(self._t), 7))
@@ -557,7 +557,8 @@ class LogRig:
             return SimSerialBus(name)
         if config.kind == "can":
             return SimCanBus(name)
-        return SimGpioBus(name, (board.lines.valve_arm, board.lines.valve_enable, board.lines.watchdog_kick), self.clock)
+        lines = board.lines
+        return SimGpioBus(name, (lines.valve_arm, lines.valve_enable, lines.watchdog_kick), self.clock)
 
 
 # -- parts: how each follows the log, or rests

@@ -229,7 +229,7 @@ class RigFlight:
         commander = program.software.commander
         return FlightResult(
             folder=self.folder, flight_s=clock.now_ns() / NS, wall_s=(self.meter.wall_ns() - start) / NS,
-            resident_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0, steps=tuple(commander.records),
+            resident_mb=peak_resident_mb(), steps=tuple(commander.records),
             timing=timing, events=self.recorder.events, pulse_rule_violations=self.rig.checker.total,
         )
 
@@ -296,6 +296,20 @@ def _initial(mission: MissionConfig, epoch_ns: int) -> InitialState:
         quaternion=quaternion_from_euler(roll, pitch, yaw), rate=(x, y, z), soc_battery=start.soc_battery,
         soc_supercap=start.soc_supercap, temperatures_c=start.temperatures_c,
     )
+
+
+def peak_resident_mb() -> float:
+    """Largest resident memory of this process so far, MB.
+
+    From /proc, since what getrusage reports survives exec and so tells of the parent too (proc(5), getrusage(2)).
+    """
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024.0
+    except OSError:
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
 
 
 def texts_of(mission: str, body: str, board: str) -> dict[str, str]:

@@ -1,0 +1,75 @@
+"""Flies a recorded flight again with today's software: what it commands is held against what was commanded then.
+
+The buses answer what they answered (``firmware_py.recorder.replay``); body, board and mission are those attached to
+the recording; time is simulated. What the recording does not hold is how long the computing took: a flight with late
+ticks is flown again as if it had been on time, and may differ from there on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from firmware_py.clock import NullMeter, SimClock
+from firmware_py.journal import Journal, NoJournal
+from firmware_py.mission import MissionConfig, load_mission, parse_epoch
+from firmware_py.program import Program
+from firmware_py.recorder import RecordError
+from firmware_py.recorder.reader import Flight, read_flight
+from firmware_py.recorder.replay import ReplayBuses, ReplayResult
+from hal.profile import Profile, load_profile
+
+__all__ = ["ReplayResult", "attached", "replay_flight"]
+
+ATTACHMENTS = ("mission.yaml", "body.yaml", "board.yaml")
+
+
+def attached(flight: Flight) -> tuple[Profile, MissionConfig]:
+    """Body and board, and the mission, as they were attached to a recording.
+
+    Raises:
+        RecordError: they were not attached.
+        ConfigError: today's software refuses them; the text names the attachment.
+    """
+    missing = [name for name in ATTACHMENTS if name not in flight.attachments]
+    if missing:
+        problem = f"has no {', '.join(missing)} attached"
+        raise RecordError(flight.path, problem, "only a flight recorded with its body, board and mission can be replayed")
+    with TemporaryDirectory(prefix="qiki-replay-") as folder:
+        for name in ATTACHMENTS:
+            (Path(folder) / name).write_text(flight.attachments[name], encoding="utf-8")
+        profile = load_profile(f"{folder}/body.yaml", f"{folder}/board.yaml")
+        return profile, load_mission(f"{folder}/mission.yaml")
+
+
+def replay_flight(path: Path | str, profile: Profile | None = None, journal: Journal | None = None) -> ReplayResult:
+    """Replay a black box.
+
+    Args:
+        path: the file.
+        profile: body and board in place of the attached ones, to see what a changed limit or gain would do.
+        journal: where events and commands of the replay go; by default nowhere.
+
+    Raises:
+        RecordError: not a black box, or one without bus traffic or attachments.
+        ConfigError: today's software refuses the attached body, board or mission.
+    """
+    flight = read_flight(path)
+    buses = ReplayBuses.of(flight)
+    flown, mission = attached(flight)
+    if profile is None:
+        profile = flown
+    transports: dict[str, Any] = {}
+    for name, config in profile.board.buses.items():
+        if name not in flight.buses:
+            raise RecordError(flight.path, f"holds nothing of bus {name}", "replay it with the board it was recorded with")
+        transports[name] = getattr(buses, config.kind)(name)
+    program = Program(
+        profile, mission, transports, SimClock(parse_epoch(mission.epoch), buses.advance), NullMeter(),
+        NoJournal() if journal is None else journal, mission.hardware_profile_hash,
+    )
+    program.run_tick()
+    while buses.next_t_ns is not None:
+        program.run_tick()
+    return buses.finish()

@@ -68,7 +68,8 @@ def _imu_frozen(facts: Facts) -> bool | None:
 
 
 def _imu_lost(facts: Facts) -> bool | None:
-    return not facts.imu_ok
+    # Until the self-test has spoken, the unit is being set up, and that is the boot's to judge.
+    return None if facts.self_test_passed is None else not facts.imu_ok
 
 
 def _gyro_conflict(facts: Facts) -> bool | None:

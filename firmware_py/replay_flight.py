@@ -35,7 +35,7 @@ def attached(flight: Flight) -> tuple[Profile, MissionConfig]:
     missing = [name for name in ATTACHMENTS if name not in flight.attachments]
     if missing:
         problem = f"has no {', '.join(missing)} attached"
-        raise RecordError(flight.path, problem, "only a flight recorded with its body, board and mission can be replayed")
+        raise RecordError(flight.path, problem, "a flight is replayed with the body, board and mission it flew with")
     with TemporaryDirectory(prefix="qiki-replay-") as folder:
         for name in ATTACHMENTS:
             (Path(folder) / name).write_text(flight.attachments[name], encoding="utf-8")
@@ -63,7 +63,7 @@ def replay_flight(path: Path | str, profile: Profile | None = None, journal: Jou
     transports: dict[str, Any] = {}
     for name, config in profile.board.buses.items():
         if name not in flight.buses:
-            raise RecordError(flight.path, f"holds nothing of bus {name}", "replay it with the board it was recorded with")
+            raise RecordError(flight.path, f"holds nothing of bus {name}", "replay it with the board that flew")
         transports[name] = getattr(buses, config.kind)(name)
     program = Program(
         profile, mission, transports, SimClock(parse_epoch(mission.epoch), buses.advance), NullMeter(),

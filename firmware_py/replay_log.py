@@ -235,6 +235,7 @@ def _difference(axes: Axes, name: str, index: int, comparison: Comparison, settl
         axes.axvspan(float(comparison.t_s[0]), settle_s, color=GREY, alpha=0.15, lw=0)
         if index == 0:
             place = axes.get_xaxis_transform()
-            axes.text(settle_s, 1.0, "settling", transform=place, va="bottom", ha="right", fontsize=8, color=GREY)
+            start = float(comparison.t_s[0])
+            axes.text(start, 1.0, "settling", transform=place, va="bottom", ha="left", fontsize=8, color=GREY)
     axes.set_ylabel(f"{name}: ours - reference, deg")
     axes.set_title(f"rms {figures.rms_deg:.2f}, largest {figures.max_deg:.2f} deg", fontsize=9, loc="right")

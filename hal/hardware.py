@@ -15,8 +15,7 @@ import msgspec
 
 from drivers.bus.protocol import CanBus, GpioBus
 from drivers.cia401_valves import ValveBus
-from drivers.pca9548a import Mux
-from hal.manager import BusSlots, DeviceCounters, DeviceState, HealthEvent, ManagedDevice
+from hal.manager import BACK_OFF_FIRST_NS, BusSlots, DeviceCounters, DeviceState, HealthEvent, ManagedDevice
 from hal.power import BoardPowerPlane
 from hal.profile import ConfigError, DeviceConfig, Profile
 from hal.propulsion import BoardPropulsionPlane
@@ -28,6 +27,8 @@ __all__ = ["Hardware"]
 MS = 1_000_000
 SECOND = 1_000_000_000
 EVENT_LIMIT = 256
+IMU_PAUSE_NS = 5 * MS
+"""First pause before the inertial unit is set up anew: a short outage is to end within the 100 ms that SAFE waits."""
 
 
 class Hardware:
@@ -46,7 +47,7 @@ class Hardware:
         self._buses = buses
         self.health_events: deque[HealthEvent] = deque(maxlen=EVENT_LIMIT)
         self.devices: dict[str, ManagedDevice[Any]] = {}
-        self._muxes: dict[str, Mux] = {}
+        self._muxes: dict[str, Any] = {}
         self._settings: dict[str, Any] = {}
         board = profile.board
         for name in board.buses:
@@ -140,17 +141,19 @@ class Hardware:
 
     def _driver(self, device: DeviceConfig, index: int, bus: Any, **parts: Any) -> tuple[Any, Any]:
         """Driver object and its checked settings; ``parts`` are further arguments of the driver."""
-        module, settings = self._part(device, index)
+        module, settings = self._part(device, index, "Device")
         return module.Device(bus, device.address, settings, **parts), settings
 
-    def _part(self, device: DeviceConfig, index: int) -> tuple[Any, Any]:
-        """Driver module and checked settings of a device."""
+    def _part(self, device: DeviceConfig, index: int, needed: str) -> tuple[Any, Any]:
+        """Driver module, which must have the class that the device's role needs, and checked settings of a device."""
         where = f"devices[{index}]"
         board = self._profile.board.board
         try:
             module = import_module(f"drivers.{device.part}")
         except ModuleNotFoundError:
             raise ConfigError(board, None, f"{where}.part", f"there is no driver drivers/{device.part}.py") from None
+        if not hasattr(module, needed):
+            raise ConfigError(board, None, f"{where}.role", f"{device.part} is no part for the role {device.role}")
         try:
             settings = msgspec.convert(device.settings, type=module.Settings, strict=True)
         except msgspec.ValidationError as error:
@@ -159,7 +162,8 @@ class Hardware:
 
     def _add_mux(self, device: DeviceConfig, index: int) -> None:
         bus = self._buses[device.bus]
-        mux = self._muxes[device.name] = Mux(bus, device.address or 0)
+        module, _ = self._part(device, index, "Mux")
+        mux = self._muxes[device.name] = module.Mux(bus, device.address or 0)
         # One state for the device and for whoever is behind it, so that both agree on the channel that is through.
         driver, _ = self._driver(device, index, bus, mux=mux)
         self.devices[device.name] = ManagedDevice(
@@ -176,7 +180,8 @@ class Hardware:
         period = round(SECOND / device.rate_hz) if device.rate_hz else 0
         # Spread the first samples over a period so that devices of one rate do not fall due together.
         managed: ManagedDevice[Any] = ManagedDevice(
-            device.name, driver, period, device.timeout_ms * MS, self.health_events, channel, phase_ns=index * 5 * MS
+            device.name, driver, period, device.timeout_ms * MS, self.health_events, channel, phase_ns=index * 5 * MS,
+            pause_ns=IMU_PAUSE_NS if device.role == "imu" else BACK_OFF_FIRST_NS,
         )
         self.devices[device.name] = managed
         if device.role == "imu" and self._imu is None:
@@ -228,7 +233,7 @@ class Hardware:
             if (node.bus, node.part) != (first.bus, first.part):
                 why = f"{node.name}: all valve nodes are one part on one bus, as {first.name} is"
                 raise ConfigError(board.board, None, f"devices[{index}]", why)
-            parsed.append((node.address or 0, self._part(node, index)[1]))
+            parsed.append((node.address or 0, self._part(node, index, "ValveBus")[1]))
         bus: CanBus = self._buses[first.bus]
         try:
             return ValveBus(

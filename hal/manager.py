@@ -18,7 +18,10 @@ from typing import Any, Generic, Protocol, TypeVar
 from drivers.errors import Cause, DeviceError
 from hal.reading import Quality, Reading, absent
 
-__all__ = ["BusSlots", "DeviceCounters", "DeviceState", "HealthEvent", "ManagedDevice", "PolledDevice", "Selectable"]
+__all__ = [
+    "BACK_OFF_FIRST_NS", "BusSlots", "DeviceCounters", "DeviceState", "HealthEvent", "ManagedDevice", "PolledDevice",
+    "Selectable",
+]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -100,16 +103,18 @@ class ManagedDevice(Generic[T]):
         timeout_ns: age at which its reading is stale.
         channel: the multiplexer channel it sits behind, if any.
         phase_ns: offset of its first sample, so that devices don't fall due together.
+        pause_ns: first pause before a re-initialisation; each further one is twice as long.
     """
 
     __slots__ = (
-        "_back_off_ns", "_consecutive", "_last", "_refused", "_reinitialisations", "_sequence", "_switched",
-        "_timeout_ns", "channel", "counters", "device", "due_ns", "events", "name", "period_ns", "state",
+        "_back_off_ns", "_consecutive", "_first_pause_ns", "_last", "_refused", "_reinitialisations", "_sequence",
+        "_switched", "_timeout_ns", "channel", "counters", "device", "due_ns", "events", "name", "period_ns", "state",
     )
 
     def __init__(
         self, name: str, device: PolledDevice[T], period_ns: int, timeout_ns: int,
         events: deque[HealthEvent], channel: Selectable | None = None, phase_ns: int = 0,
+        pause_ns: int = BACK_OFF_FIRST_NS,
     ) -> None:
         self.name = name
         self.device = device
@@ -126,7 +131,7 @@ class ManagedDevice(Generic[T]):
         self._refused = False
         self._consecutive = 0
         self._reinitialisations = 0
-        self._back_off_ns = BACK_OFF_FIRST_NS
+        self._first_pause_ns = self._back_off_ns = pause_ns
 
     @property
     def busy(self) -> bool:
@@ -142,7 +147,7 @@ class ManagedDevice(Generic[T]):
         """Record a good sample that was read outside the slots (a fast device)."""
         self._consecutive = self._reinitialisations = 0
         if self.state is not DeviceState.OK:
-            self._back_off_ns = BACK_OFF_FIRST_NS
+            self._back_off_ns = self._first_pause_ns
             self._set_state(DeviceState.OK, now_ns, None)
 
     def note_failure(self, cause: Cause, now_ns: int) -> None:
@@ -192,7 +197,7 @@ class ManagedDevice(Generic[T]):
             return
         self.counters.samples += 1
         self._consecutive = self._reinitialisations = 0
-        self._back_off_ns = BACK_OFF_FIRST_NS
+        self._back_off_ns = self._first_pause_ns
         if sample is not None:
             # Only a new answer takes an answer back that was not credible; "nothing new yet" says nothing of it.
             self._refused = False

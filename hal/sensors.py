@@ -22,6 +22,8 @@ __all__ = ["BoardSensorPlane", "ImuDevice", "ImuSource", "SensorPlane", "StarSou
 
 FACE_LIT_SHARE = 0.02
 """Share of full Sun above which a face counts as lit."""
+SETUP_STEPS = 4
+"""Frames of the inertial unit's set-up in one tick: it sits on a fast bus of its own, and the craft waits for it."""
 _IDENTITY: Quaternion = (1.0, 0.0, 0.0, 0.0)
 SUN_SEEN_SHARE = 0.15
 """Least length of the measured Sun vector, as a share of full Sun, that counts as seen (Earth-shine is below)."""
@@ -81,11 +83,15 @@ class ImuDevice:
         return self._managed.ready
 
     def sense(self, now_ns: int) -> None:
-        """One burst, or one step of set-up while it isn't configured."""
-        if self._managed.busy or (self._managed.due_ns <= now_ns and not self._managed.ready):
-            self._managed.step(now_ns)
+        """One burst, or some steps of set-up while it isn't configured."""
+        managed = self._managed
+        if managed.busy or (managed.due_ns <= now_ns and not managed.ready):
+            for _ in range(SETUP_STEPS):
+                managed.step(now_ns)
+                if not managed.busy:
+                    break
             return
-        if not self._managed.ready:
+        if not managed.ready:
             self.reading = Reading(self.reading.value, self.reading.t_ns, Quality.ABSENT)
             return
         self.counters.transactions += 1

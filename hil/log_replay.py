@@ -47,7 +47,7 @@ FRAMES: dict[str, Frame] = {"frd": "frd", "flu": "flu"}
 """Body axes of a log: forward-right-down with north-east-down, or forward-left-up with any Z-up frame."""
 PAUSE_S = 60.0
 """Longest pause within one log; a longer one is two logs."""
-IMU_GAP_NS = 50_000_000
+IMU_GAP_NS = 100_000_000
 """Least pause between inertial samples over which nothing is known; shorter ones are bridged by a straight line."""
 FIELD_KEPT_NS = NS // 2
 """Least age at which a magnetometer sample is no longer played."""

@@ -43,7 +43,7 @@ from hal.manager import HealthEvent
 from hal.profile import ConfigError, Profile, load_profile
 from hil.log_replay import AttitudeLog, LogError, LogRig, SensorLog, read_attitude_log, read_sensor_log
 
-__all__ = ["LogResult", "Played", "play", "replay_log", "replay_log_to_terminal"]
+__all__ = ["LogResult", "Played", "field_direction", "play", "replay_log", "replay_log_to_terminal", "shared_times"]
 
 Array = npt.NDArray[np.float64]
 
@@ -228,10 +228,10 @@ def replay_log(
     truth = None if reference is None else read_attitude_log(reference, frame or log.frame)
     meter = RealMeter() if meter is None else meter
     start_ns = meter.wall_ns()
-    times = None if truth is None else _shared_times(log, truth, settle_s)
+    times = None if truth is None else shared_times(log, truth, settle_s)
     _make(folder)
     measured = any(device.role == "magnetometer" for device in profile.board.devices)
-    direction = _field_direction(log, truth, times) if truth is not None and times is not None and measured else None
+    direction = field_direction(log, truth, times) if truth is not None and times is not None and measured else None
     played = play(profile, log, direction)
     track = played.track
     if not track.known.any():
@@ -266,8 +266,8 @@ def replay_log(
     return made
 
 
-def _shared_times(log: SensorLog, truth: AttitudeLog, settle_s: float) -> Array:
-    """Flight times of the reference; refuses one that has nothing to compare before anything has run."""
+def shared_times(log: SensorLog, truth: AttitudeLog, settle_s: float) -> Array:
+    """Flight times of the reference; refuses, before anything has run, one with nothing to compare (LogError)."""
     times: Array = truth.t_s - log.start_s
     if times[-1] < 0.0 or times[0] > log.duration_s:
         raise LogError(
@@ -285,10 +285,11 @@ def _shared_times(log: SensorLog, truth: AttitudeLog, settle_s: float) -> Array:
     return times
 
 
-def _field_direction(log: SensorLog, truth: AttitudeLog, times: Array) -> Vec3 | None:
-    """Mean direction of the field in the reference's frame, over the first second that both share.
+def field_direction(log: SensorLog, truth: AttitudeLog, times: Array) -> Vec3 | None:
+    """Mean direction of the field (unit) in the reference's frame, over the first second that both share.
 
-    None where the field is not there from the start: until it is seen, an estimator that knows its direction waits.
+    ``times`` are the reference's flight times. None where the field is not there from the start: until it is seen, an
+    estimator that knows its direction waits.
     """
     if not log.field_t_ns or log.field_t_ns[0] > ALIGN_NS:
         return None

@@ -13,7 +13,7 @@ from firmware_py.gnc.mekf import GyroNoise, Mekf
 from firmware_py.gnc.modulation import TickImpulse
 from firmware_py.gnc.navigation import AccelNoise, Navigation
 from firmware_py.gnc.rate_observer import RateObserver
-from hal.frames import Quaternion, Vec3, conjugate, multiply, quaternion_between, rotate, unit
+from hal.frames import Quaternion, Vec3, conjugate, multiply, quaternion_between, rotate, rotate_inverse, scale, unit
 from hal.profile.body import BodyConfig
 
 __all__ = ["Estimator", "NavState"]
@@ -31,6 +31,12 @@ table."""
 GRAVITY_PER_RATE = 0.15
 """Further tilt sigma (rad) per rad/s of body rate."""
 MOTION_FLOOR_RAD = 0.02
+LEVEL_SIGMA_RAD = radians(2.0)
+"""Least one-sigma error of the first levelling."""
+COASTING_RAD_S_RTS = radians(0.1)
+"""Rate random walk admitted without inertial samples in free space."""
+HANDLED_RAD_S_RTS = radians(40.0)
+"""The same on a bench, where hands and the table push."""
 COMPASS_SIGMA_RAD = radians(4.0)
 
 
@@ -106,6 +112,7 @@ class Estimator:
         self._field: Vec3 | None = None
         self.gravity_used = 0
         self.gravity_refused = 0
+        self._coast_s = 0.0
         self.coasted = 0
         """Ticks without an inertial sample."""
 
@@ -119,6 +126,7 @@ class Estimator:
         if self._imu_ns is None:
             self._boot_ns = now_ns
         self._t_ns = self._imu_ns = now_ns
+        self._coast_s = 0.0
         self._nav = None
         filter_ = self.filter
         filter_.propagate(now_ns, dt_s, rate)
@@ -126,8 +134,10 @@ class Estimator:
         observer.update(dt_s, rate, filter_.bias, self._sigma_bias, expected)
         self.navigation.update(dt_s, filter_.quaternion, observer.rate, force, expected, self._sigma_frame)
         if self.gravity and force is not None:
+            # Summed in the frame in which the gyro is integrated, so that a turn does not smear gravity.
+            fx, fy, fz = rotate(filter_.integrated, force)
             x, y, z = self._force_sum
-            self._force_sum = (x + force[0], y + force[1], z + force[2])
+            self._force_sum = (x + fx, y + fy, z + fz)
             self._force_count += 1
             self._force_size += abs(hypot(force[0], force[1], force[2]) - STANDARD_GRAVITY)
 
@@ -138,11 +148,14 @@ class Estimator:
         self.coasted += 1
         observer, filter_ = self.observer, self.filter
         observer.predict(dt_s, expected)
-        observer.variance += (radians(0.1) ** 2) * dt_s
+        walk = HANDLED_RAD_S_RTS if self.gravity else COASTING_RAD_S_RTS
+        observer.variance += walk * walk * dt_s
         x, y, z = observer.rate
         bx, by, bz = filter_.bias
         filter_.propagate(now_ns, dt_s, (x + bx, y + by, z + bz))
-        filter_.inflate(sqrt(observer.variance) * dt_s)
+        # A wrong rate stays wrong, so its angle grows with the time without samples, not with its root.
+        before, self._coast_s = self._coast_s, self._coast_s + dt_s
+        filter_.inflate(sqrt(observer.variance * (self._coast_s**2 - before**2)))
         self.navigation.update(dt_s, filter_.quaternion, observer.rate, None, expected, self._sigma_frame)
 
     def on_attitude(self, now_ns: int, quaternion: Quaternion, sigma_rad: float, age_ns: int = 0) -> bool:
@@ -239,7 +252,7 @@ class Estimator:
         count = self._force_count
         if count == 0 or (not self._levelled and not self.filter.known and count < LEVEL_SAMPLES):
             return
-        x, y, z = (component / count for component in self._force_sum)
+        x, y, z = rotate_inverse(self.filter.integrated, scale(self._force_sum, 1.0 / count))
         spread = self._force_size / count
         self._force_sum = (0.0, 0.0, 0.0)
         self._force_count = 0
@@ -249,20 +262,20 @@ class Estimator:
             self.gravity_refused += 1
             return
         filter_ = self.filter
-        if not filter_.known:
-            self._level((x, y, z))
-            return
         w = self.observer.rate
         # White noise of the mean is small; what a moving craft adds is slow, so it is counted as many samples' worth.
         motion = spread / STANDARD_GRAVITY
         sigma = GRAVITY_SIGMA_RAD + 8.0 * max(0.0, motion - MOTION_FLOOR_RAD) + GRAVITY_PER_RATE * hypot(*w)
+        if not filter_.known:
+            self._level((x, y, z), sigma)
+            return
         if filter_.update_vector((x, y, z), (0.0, 0.0, 1.0), sigma, "gravity"):
             self.gravity_used += 1
             self._fix_ns = now_ns
         else:
             self.gravity_refused += 1
 
-    def _level(self, force: Vec3) -> None:
+    def _level(self, force: Vec3, sigma_rad: float) -> None:
         """Set the attitude from gravity, and from the field where its reference is known; else heading is zero."""
         tilt = quaternion_between(force, (0.0, 0.0, 1.0))
         if self._reference is not None:
@@ -274,6 +287,6 @@ class Estimator:
                 return
             tilt = multiply(quaternion_between(flat_seen, flat), tilt)
         before = self.filter.quaternion
-        self.filter.set_attitude(tilt, radians(2.0))
+        self.filter.set_attitude(tilt, hypot(LEVEL_SIGMA_RAD, sigma_rad))
         self._levelled = True
         self._after(before)

@@ -202,6 +202,11 @@ class Mekf:
         self._p[range(3, 6), range(3, 6)] += bias_rad_s**2
 
     @property
+    def integrated(self) -> Quaternion:
+        """Body to the attitude at start by the gyro alone: turned by no correction."""
+        return self._integrated
+
+    @property
     def covariance(self) -> Array:
         """6 x 6, rad2 and rad2/s2, attitude error before bias, body axes; as of the last ``predict_covariance``."""
         return self._p

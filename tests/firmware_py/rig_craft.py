@@ -34,9 +34,9 @@ FIRST_FLIGHT = load_profile("qiki-t", "qiki-rpi")
 def at_rate(profile: Profile, fast_hz: int) -> Profile:
     """The profile with another base rate; the inertial unit's output follows where it must."""
     board = profile.board
+    faster = {"decimation": 0} if fast_hz > 500 else {}
     devices = tuple(
-        msgspec.structs.replace(device, settings={"decimation": 0}) if device.role == "imu" and fast_hz > 500 else device
-        for device in board.devices
+        msgspec.structs.replace(device, settings=faster) if device.role == "imu" else device for device in board.devices
     )
     rates = msgspec.structs.replace(board.rates, fast_hz=fast_hz, medium_hz=fast_hz / 10, slow_hz=fast_hz / 100)
     return profile._replace(board=msgspec.structs.replace(board, rates=rates, devices=devices))

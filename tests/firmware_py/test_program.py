@@ -1,0 +1,115 @@
+"""The program at every base rate, and what it refuses to fly with."""
+
+from __future__ import annotations
+
+from math import degrees, radians
+
+import msgspec
+import pytest
+
+from firmware_py.clock import NullMeter, SimClock
+from firmware_py.journal import NoJournal
+from firmware_py.program import Program, fit_window
+from firmware_py.scheduler import Member, RateGroup
+from hal.profile import ConfigError
+from tests.firmware_py.rig_craft import FIRST_FLIGHT, RESTING, SECOND, Craft, at_rate
+
+
+@pytest.mark.parametrize(
+    ("fast_hz", "window_ms"), [(50, 240), (200, 250), (250, 248), (400, 250), (600, 250), (1000, 250)]
+)
+def test_the_window_is_the_longest_whole_number_of_ticks_and_ms(fast_hz: int, window_ms: int) -> None:
+    fitted = fit_window(at_rate(FIRST_FLIGHT, fast_hz))
+    assert fitted.body.propulsion.window_ms == window_ms
+    assert fitted.digest == FIRST_FLIGHT.digest
+
+
+def test_a_rate_without_such_a_window_is_refused_with_the_reason() -> None:
+    with pytest.raises(ConfigError, match=r"rates.fast_hz.*is 333; no pulse window"):
+        fit_window(at_rate(FIRST_FLIGHT, 333))
+
+
+@pytest.mark.parametrize("fast_hz", [50, 100, 200, 250, 400, 500, 600, 1000])
+def test_every_base_rate_takes_the_tumble_out_in_ten_seconds(fast_hz: int) -> None:
+    craft = Craft(profile=at_rate(FIRST_FLIGHT, fast_hz), rate=(radians(3.0), radians(-2.5), radians(2.5)))
+    craft.until(lambda: craft.motion == "Idle", 5.0)
+    craft.order("detumble")
+    craft.run(10.0)
+    truth = craft.rig.truth()
+    assert max(abs(degrees(rate)) for rate in truth.rate) < 0.25
+    assert craft.rig.checker.total == 0
+    assert craft.software.gate.vetoes == 0
+    # An expectation that is a tick off would blame a nozzle or distrust the model.
+    assert craft.software.supervisor.masked == frozenset()
+    timing = craft.program.timing()
+    assert (timing.late_ticks, timing.lost_ticks) == (0, 0)
+    assert timing.ticks == pytest.approx(craft.now_s * fast_hz, abs=2)
+
+
+def test_flight_goes_on_to_its_end_or_to_its_stop() -> None:
+    craft = Craft()
+    craft.program.run(SECOND // 2)
+    assert craft.program.scheduler.ticks == 100
+    craft.program.run(SECOND, stop=lambda: craft.program.scheduler.ticks >= 110)
+    assert craft.program.scheduler.ticks == 110
+
+
+def test_a_bus_without_transport_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"buses.i2c_a.*no transport"):
+        Program(FIRST_FLIGHT, RESTING, {}, SimClock(), NullMeter(), NoJournal())
+
+
+def test_a_member_that_raises_is_told_and_the_flight_goes_on() -> None:
+    calls = 0
+
+    def broken(now_ns: int) -> None:
+        nonlocal calls
+        calls += 1
+        raise ZeroDivisionError
+
+    craft = Craft(more_members=[Member("broken", broken, RateGroup.FAST, 0, 100, False)])
+    craft.run(1.5)
+    assert craft.motion == "Idle"
+    assert calls == craft.program.scheduler.ticks
+    assert craft.texts("MEMBER_FAILED")[0].startswith("broken ZeroDivisionError")
+
+
+def test_late_ticks_drop_what_is_not_critical_and_the_bytes_of_the_buses_are_still_kept() -> None:
+    ended: list[int] = []
+    craft = Craft(more_members=[Member("load", lambda _now: craft.clock.charge(load), RateGroup.FAST, 0, 9000, True)])
+    load = 0
+    craft.journal.end_tick = ended.append  # type: ignore[method-assign]
+    craft.run(1.5)
+    load = 6_000_000
+    craft.ticks(6)
+    load = 0
+    assert craft.program.scheduler.dropping
+    assert craft.program.timing().late_ticks == 6
+    ticks = craft.program.scheduler.ticks
+    assert len(ended) == ticks
+    assert ended == sorted(set(ended))
+    craft.ticks(105)
+    assert not craft.program.scheduler.dropping
+    assert [code for code in craft.codes if code.startswith("CPU_")] == ["CPU_OVERRUN", "CPU_RECOVERED"]
+
+
+def test_twenty_late_ticks_in_a_row_end_in_safe_with_the_watchdog_starved() -> None:
+    craft = Craft(more_members=[Member("load", lambda _now: craft.clock.charge(load), RateGroup.FAST, 0, 9000, True)])
+    load = 0
+    craft.boot()
+    load = 6_000_000
+    craft.ticks(22)
+    load = 0
+    kicks = craft.hardware.safety.kicks
+    craft.run(0.5)
+    assert craft.motion == "SAFE"
+    assert craft.hardware.safety.kicks == kicks
+    assert "CPU_OVERRUN_STOP" in craft.codes
+    assert not craft.rig.buses["gpio"].get(FIRST_FLIGHT.board.lines.valve_enable)
+
+
+def test_the_window_of_a_slow_board_stays_within_the_nodes_range() -> None:
+    slow = msgspec.structs.replace(FIRST_FLIGHT.body.propulsion, window_ms=60)
+    body = msgspec.structs.replace(FIRST_FLIGHT.body, propulsion=slow)
+    fitted = fit_window(at_rate(FIRST_FLIGHT._replace(body=body), 50))
+    assert fitted.body.propulsion.window_ms == 60

@@ -28,7 +28,7 @@ class Quality(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[T]):
-    """One observation; ``t_ns`` is its event time on the flight clock, ``value`` is ``None`` if nothing was ever read."""
+    """One observation; ``t_ns`` is its event time on the flight clock, ``value`` ``None`` if nothing was ever read."""
 
     value: T | None
     t_ns: int

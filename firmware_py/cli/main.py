@@ -287,7 +287,7 @@ def replay(file: FileArgument, as_json: JsonOption = False) -> None:
 def replay_log_command(
     imu: Annotated[Path, typer.Argument(help="Sensor log, CSV or CSV.gz: time, gyro, accelerometer, magnetometer.")],
     reference: Annotated[Path | None, typer.Option(help="Reference attitude, CSV or CSV.gz: time, quaternion.")] = None,
-    frame: Annotated[str | None, typer.Option(help="Body frame: frd or flu; if the file does not say so itself.")] = None,
+    frame: Annotated[str | None, typer.Option(help="Body frame, frd or flu, if the file does not say it.")] = None,
     board: Annotated[str, typer.Option(help="Board whose chips play the log.")] = "bench-rpi",
     body: Annotated[str, typer.Option(help="Body that carries them.")] = "bench-12kg",
     settle_s: Annotated[float, typer.Option(min=0.0, help="Time before the comparison counts.")] = 5.0,

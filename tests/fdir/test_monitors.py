@@ -89,3 +89,13 @@ def test_missing_readings_say_nothing(facts) -> None:
                   soc_battery=None, soc_supercap=None, battery_temperature_c=None, hottest_share=None)
     silent = tuple(m for m in MONITORS if m.name not in ("power telemetry",))
     assert MonitorBank(silent).step(blank) == ()
+
+
+def test_an_inertial_unit_that_is_being_set_up_is_not_lost_yet(facts) -> None:
+    bank = MonitorBank()
+    for t in range(0, 3000, 5):
+        assert bank.step(facts(t_ns=t * MS, imu_ok=False, self_test_passed=None)) == ()
+    assert not bank.is_active("inertial unit lost")
+    for t in range(3000, 3105, 5):
+        bank.step(facts(t_ns=t * MS, imu_ok=False, self_test_passed=True))
+    assert bank.is_active("inertial unit lost")

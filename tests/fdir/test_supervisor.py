@@ -124,3 +124,44 @@ def test_gate_uses_the_present_mode(core, facts) -> None:
     assert core.gate(CommandClass.HOLD, facts()) == ()
     core.enter_safe(Code.SAFE_CAP_LOW, facts())
     assert core.gate(CommandClass.HOLD, facts()) == (Code.SAFE_LOCKED,)
+
+
+def test_a_brake_out_of_safe_keeps_its_reasons_and_leads_back(core, facts) -> None:
+    core.enter_safe(Code.CPU_OVERRUN, facts())
+    assert core.request_mode(Motion.BRAKE, facts(speed_m_s=0.5)) is None
+    assert core.keeper.reasons == (Code.CPU_OVERRUN,)
+    assert Code.SAFE_LOCKED in core.gate(CommandClass.HOLD, facts())
+    assert core.request_mode(Motion.IDLE, facts(speed_m_s=0.0)) is None
+    assert core.modes.motion is Motion.SAFE
+
+
+def test_a_brake_that_did_not_come_from_safe_ends_where_it_is_asked_to(core, facts) -> None:
+    assert core.request_mode(Motion.BRAKE, facts(speed_m_s=0.5)) is None
+    assert core.gate(CommandClass.HOLD, facts()) == ()
+    assert core.request_mode(Motion.IDLE, facts(speed_m_s=0.0)) is None
+    assert core.modes.motion is Motion.IDLE
+
+
+def test_safe_is_not_left_while_a_monitor_that_led_there_is_still_tripped(core, facts) -> None:
+    frozen = {"imu_repeats": 25}
+    core.step(facts(t_ns=0, **frozen))
+    assert core.modes.motion is Motion.SAFE
+    for k in range(1, 8):
+        core.step(facts(t_ns=k * 500 * MS, **frozen))
+    # Rate, charge and heat are in order; the gyro that stands still is not.
+    assert core.keeper.failing(facts(**frozen)) == ()
+    refusal = core.request_mode(Motion.IDLE, facts(t_ns=4 * SECOND, **frozen))
+    assert refusal is not None
+    assert Code.SAFE_EXIT_CONDITIONS in refusal.codes
+    for k in range(8, 16):
+        core.step(facts(t_ns=k * 500 * MS))
+    assert core.request_mode(Motion.IDLE, facts(t_ns=8 * SECOND)) is None
+
+
+def test_a_monitor_that_only_bars_burns_does_not_keep_the_craft_in_safe(core, facts) -> None:
+    low = {"bus_voltage_v": 21.0}
+    core.enter_safe(Code.SAFE_ORDERED, facts())
+    for k in range(5):
+        core.step(facts(t_ns=k * 500 * MS, **low))
+    assert core.bank.is_active("bus under-voltage")
+    assert core.request_mode(Motion.IDLE, facts(t_ns=3 * SECOND, **low)) is None

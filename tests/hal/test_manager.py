@@ -186,3 +186,51 @@ def test_fast_devices_walk_the_same_ladder(good_first) -> None:
         device.note_failure(Cause.CHECKSUM, (30 + k) * MS)
     assert device.state is DeviceState.INIT
     assert not device.ready
+
+
+class Hesitant(Chip):
+    """Says once that there is nothing new yet."""
+
+    def __init__(self, log: list[str]) -> None:
+        super().__init__(log)
+        self.nothing_new = False
+
+    def acquire(self) -> Generator[None, None, int | None]:  # type: ignore[override]
+        self._transfer("high")
+        yield
+        if self.nothing_new:
+            return None
+        self.value += 1
+        return self.value
+
+
+def test_nothing_new_does_not_make_a_refused_answer_good_again() -> None:
+    chip = Hesitant([])
+    device: ManagedDevice[int] = ManagedDevice("chip", chip, 50 * MS, 400 * MS, deque())
+    slots = BusSlots([device])
+    fly(device, slots, 0, 100)
+    chip.cause = Cause.IMPLAUSIBLE
+    fly(device, slots, 100, 160)
+    chip.cause = None
+    chip.nothing_new = True
+    fly(device, slots, 160, 260)
+    assert device.state is DeviceState.OK
+    assert device.reading(260 * MS).quality is Quality.BAD
+    chip.nothing_new = False
+    fly(device, slots, 260, 360)
+    assert device.reading(360 * MS).ok
+
+
+def test_the_first_pause_before_a_new_set_up_is_the_devices_own() -> None:
+    log: list[str] = []
+    chip = Chip(log)
+    device: ManagedDevice[int] = ManagedDevice("chip", chip, 5 * MS, 400 * MS, deque(), pause_ns=5 * MS)
+    slots = BusSlots([device])
+    fly(device, slots, 0, 100)
+    chip.cause = Cause.TIMEOUT
+    fly(device, slots, 100, 115)
+    assert device.state is DeviceState.INIT
+    log.clear()
+    fly(device, slots, 115, 180)
+    # 5 ms after the third failure, then 10 and 20 ms later; the next would be 40 ms on.
+    assert log == ["chip id"] * 3

@@ -46,6 +46,26 @@ def test_every_base_rate_takes_the_tumble_out_in_ten_seconds(fast_hz: int) -> No
     assert timing.ticks == pytest.approx(craft.now_s * fast_hz, abs=2)
 
 
+def test_each_tick_of_a_window_expects_its_own_part_of_the_pulses() -> None:
+    # 600 Hz: a period is no whole number of nanoseconds.
+    craft = Craft(profile=at_rate(FIRST_FLIGHT, 600), rate=(radians(3.0), radians(-2.5), radians(2.5)))
+    craft.until(lambda: craft.motion == "Idle", 5.0)
+    craft.order("detumble")
+    plane, modulator = craft.hardware.propulsion, craft.software.modulator
+    windows = plane.windows
+    craft.until(lambda: plane.windows > windows, 1.0)
+    asked: list[int] = []
+    expected = modulator.expected
+
+    def noted(tick: int) -> object:
+        asked.append(tick)
+        return expected(tick)
+
+    modulator.expected = noted  # type: ignore[method-assign, assignment]
+    craft.ticks(300)
+    assert asked == [*range(150), *range(150)]
+
+
 def test_flight_goes_on_to_its_end_or_to_its_stop() -> None:
     craft = Craft()
     craft.program.run(SECOND // 2)
@@ -88,6 +108,7 @@ def test_late_ticks_drop_what_is_not_critical_and_the_bytes_of_the_buses_are_sti
     ticks = craft.program.scheduler.ticks
     assert len(ended) == ticks
     assert ended == sorted(set(ended))
+    assert all(t_ns % 5_000_000 == 0 for t_ns in ended), "stamped with deadlines, not with when the work was done"
     craft.ticks(105)
     assert not craft.program.scheduler.dropping
     assert [code for code in craft.codes if code.startswith("CPU_")] == ["CPU_OVERRUN", "CPU_RECOVERED"]

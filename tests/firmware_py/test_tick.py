@@ -10,6 +10,7 @@ from comms.dictionary import TELEMETRY
 from drivers.errors import Cause
 from hal.manager import DeviceState
 from hal.profile import load_profile
+from hal.propulsion import PulsePlan
 from hil.faults import Fault, FaultKind
 from tests.firmware_py.rig_craft import FIRST_FLIGHT, MS, Craft, Silent
 
@@ -199,6 +200,33 @@ def test_a_plan_that_the_bus_refused_is_not_taken_for_flown() -> None:
     assert craft.software.supervisor.masked == frozenset()
 
 
+def test_a_single_plan_that_was_not_sent_is_not_counted_as_pulses() -> None:
+    craft = Craft(rate=TUMBLING)
+    craft.until(lambda: craft.motion == "Idle")
+    firing(craft)
+    plane = craft.hardware.propulsion
+    sent = plane.command
+    refused: list[PulsePlan] = []
+
+    def refuse(plan: PulsePlan) -> bool:
+        if not any(plan.on_ms):
+            return sent(plan)
+        refused.append(plan)
+        return False
+
+    craft.rig.world.set_disturbance((0.0, 0.0, 0.0), (40.0, 30.0, 20.0))
+    left = craft.software.propellant_kg
+    plane.command = refuse  # type: ignore[method-assign]
+    craft.until(lambda: refused != [], 5.0)
+    assert set(craft.software.plan.on_ms) == {0}
+    assert craft.software.propellant_kg == left
+    # What was not sent is not in the gate's books either: the next plan may fire at once.
+    plane.command = sent  # type: ignore[method-assign]
+    vetoes = craft.software.gate.vetoes
+    craft.until(lambda: craft.open_nozzles() != 0, 1.0)
+    assert craft.software.gate.vetoes == vetoes
+
+
 def test_the_nozzles_of_a_node_that_restarted_are_not_used_before_it_is_armed_again() -> None:
     craft = Craft(rate=TUMBLING)
     craft.until(lambda: craft.motion == "Idle")
@@ -318,6 +346,16 @@ def test_two_fixes_apart_do_not_keep_a_disagreement_alive_once_the_tracker_is_si
     craft.run(2.6)
     assert craft.software.facts.rate_disagreement_rad_s is None
     assert craft.software.snapshot(0)["devices"] == {"star_tracker": "degraded"}
+
+
+def test_a_gap_in_the_gyro_is_not_taken_for_a_conflict_with_the_stars() -> None:
+    craft = Craft(rate=(0.0, 0.0, radians(1.8))).boot()
+    craft.order("disarm")
+    craft.run(2.0)
+    craft.rig.buses["spi0"].inject(Fault(FaultKind.TIMEOUT, count=40))
+    for _ in range(400):
+        craft.ticks(1)
+        assert (craft.software.facts.rate_disagreement_rad_s or 0.0) < radians(0.3)
 
 
 def test_a_craft_on_the_table_boots_with_gravity_and_field_alone() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from fdir.gating import CommandClass
@@ -193,6 +193,9 @@ def _convert(command: str, argument: Argument, value: Any) -> Any:
 
 
 def _number(where: str, argument: Argument, value: Any) -> float:
+    # An integer too large for a float is as little a number here as infinity.
+    if isinstance(value, int) and abs(value) > 10**300:
+        value = inf
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise CommandRefused(f"{where} must be a finite number in {argument.unit}, got {value!r}")
     if (argument.low is not None and value < argument.low) or (argument.high is not None and value > argument.high):

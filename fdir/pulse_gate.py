@@ -115,6 +115,12 @@ class PulseGate:
             self._before[n] = (self._opened[n], self._closes[n])
             self._opened[n] = start_ms + opens[n]
         limit = self._opened[n] + self._rules.max_burn_ms
+        if limit <= start_ms:
+            # A late window after a longest burn: nothing of it is left.
+            opens[n] = closes[n] = 0
+            self._closes[n] = limit
+            self._cooling_until[n] = limit + self._rules.cooldown_ms
+            return Code.GATE_MAX_BURN
         if start_ms + closes[n] >= limit:
             cut = start_ms + closes[n] > limit
             closes[n] = limit - start_ms

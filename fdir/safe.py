@@ -76,12 +76,12 @@ class SafeKeeper:
     passes: int = 0
 
     def enter(self, code: Code) -> bool:
-        """Note a reason; returns whether it is new. A new one starts the way out over and voids the acknowledgement."""
+        """Note a reason; returns whether it is new. Each starts the way out over and voids the acknowledgement."""
+        self.passes = 0
+        self.acknowledged = False
         if code in self.reasons:
             return False
         self.reasons += (code,)
-        self.passes = 0
-        self.acknowledged = False
         return True
 
     def check(self, facts: Facts, alarmed: bool = False) -> None:

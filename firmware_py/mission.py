@@ -19,6 +19,7 @@ from msgspec import Meta, Struct, field
 from comms.dictionary import CommandRefused, validate
 from fdir.modes import Motion
 from hal.profile import ConfigError, load_yaml
+from hal.profile.loader import check_finite
 
 __all__ = [
     "ExpectConfig", "FaultConfig", "InitialConfig", "MissionConfig", "Sequencer", "StepConfig", "StepOutcome",
@@ -91,12 +92,12 @@ class MissionConfig(Struct, frozen=True, forbid_unknown_fields=True):
     body: str
     board: str
     epoch: str
+    steps: Annotated[tuple[StepConfig, ...], Meta(min_length=1)]
     hardware_profile_hash: Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
     """Body and board that the mission was made for; another one boots into SAFE. Not given: any."""
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
     duration_s: Annotated[float, Meta(gt=0.0, le=604_800.0)] = 600.0
     initial: InitialConfig = InitialConfig()
-    steps: Annotated[tuple[StepConfig, ...], Meta(min_length=1)] = ()
     faults: tuple[FaultConfig, ...] = ()
     expect: tuple[ExpectConfig, ...] = ()
 
@@ -115,16 +116,26 @@ def find_mission(name: str) -> Path:
 
 
 def parse_epoch(text: str) -> int:
-    """UTC text (RFC 3339 with Z) as ns since 1970. Raises ValueError."""
+    """UTC text (RFC 3339 with Z), 1970 to 2199, as ns since 1970. Raises ValueError."""
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; end it with Z")
+    if not 1970 <= moment.year < 2200:
+        raise ValueError("years 1970 to 2199 are allowed")
     return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6) * 1000
 
 
 def load_mission(name: str) -> MissionConfig:
     """Load and check a mission by path or shipped name; every refusal names file, line and key."""
     mission, lines = load_yaml(find_mission(name), MissionConfig)
+    check_finite(mission, lines)
+    for key, values, limit, unit in (
+        ("rate_deg_s", mission.initial.rate_deg_s, 720.0, "deg/s"),
+        ("position_m", mission.initial.position_m, 1e6, "m"),
+        ("velocity_m_s", mission.initial.velocity_m_s, 1e4, "m/s"),
+    ):
+        if max(abs(value) for value in values) > limit:
+            raise lines.error(["initial", key], f"-{limit:g}..{limit:g} {unit} is allowed")
     try:
         parse_epoch(mission.epoch)
     except ValueError as error:

@@ -110,6 +110,10 @@ class FlightSoftware:
         self._rate_disagreement: float | None = None
         self._hottest: float | None = None
         self._enabled = False
+        self._lowering = False
+        """Arm and enable must be low and have not both read back so yet."""
+        self._recut = False
+        self._shares: dict[str, float] = {}
         self._lines_follow = True
         self._nodes_ready = False
         self._pulse_mask = 0
@@ -180,8 +184,11 @@ class FlightSoftware:
             self.shut_valves(now_ns)
             return
         if not self._enabled:
+            if self._lowering:
+                self._lower_lines(now_ns)
             return
-        cut = self.commander.take_cut()
+        cut = self.commander.take_cut() or self._recut
+        self._recut = False
         if now_ns - self._window_start_ns < self._window_ns and not cut:
             return
         nav = self.estimator.nav
@@ -200,7 +207,9 @@ class FlightSoftware:
         for veto in vetoes:
             self.journal.event(now_ns, veto.code, Severity.WARNING, f"nozzle {veto.nozzle}: pulse taken out")
         if not self.hardware.propulsion.command(plan):
-            # Not sent, so not flown: the nodes shut by themselves.
+            # Not sent, so not flown: the nodes end by themselves what runs, but a cut must not wait for that.
+            self.hardware.propulsion.shut(now_ns)
+            self._recut = cut
             self.gate.shut(now_ns // MS)
             plan = self.modulator.shut(now_ns)
         self._adopt(now_ns, plan)
@@ -259,12 +268,12 @@ class FlightSoftware:
     def housekeeping(self, now_ns: int) -> None:
         """Temperatures, self-test, and what changes slowly."""
         self.temperatures = self.hardware.sensors.temperatures(now_ns)
-        shares = []
         for node in self.profile.body.thermal.nodes:
             reading = self.temperatures.get(node.name)
             if reading is not None and reading.ok and reading.value is not None:
-                shares.append((reading.value - node.warn_c) / max(node.trip_c - node.warn_c, 1e-9))
-        self._hottest = max(shares) if shares else None
+                # A node that falls silent keeps its last share: a hot node must not cool by losing its sensor.
+                self._shares[node.name] = (reading.value - node.warn_c) / max(node.trip_c - node.warn_c, 1e-9)
+        self._hottest = max(self._shares.values(), default=None)
         mass_kg = self.profile.body.mass.dry_kg + max(0.0, self.propellant_kg)
         self.estimator.navigation.set_mass(mass_kg)
         self.controller.set_mass(mass_kg)
@@ -277,14 +286,19 @@ class FlightSoftware:
         """Shut every valve now and take arm and enable away; they come back only through ``_keep_armed``."""
         if self._enabled:
             self._enabled = False
-            safety, propulsion = self.hardware.safety, self.hardware.propulsion
-            fell = safety.set_enable(False)
-            propulsion.shut(now_ns)
-            fell = safety.set_arm(False) and fell
-            propulsion.disarm(now_ns)
-            self._tell_lines(now_ns, fell, Severity.CRITICAL)
+            self._lower_lines(now_ns)
+            self.hardware.propulsion.disarm(now_ns)
             self.gate.shut(now_ns // MS)
             self._adopt(now_ns, self.modulator.shut(now_ns))
+
+    def _lower_lines(self, now_ns: int) -> None:
+        """Take enable and arm away; what does not follow is tried again every fast tick."""
+        safety = self.hardware.safety
+        fell = safety.set_enable(False)
+        self.hardware.propulsion.shut(now_ns)
+        fell = safety.set_arm(False) and fell
+        self._lowering = not fell
+        self._tell_lines(now_ns, fell, Severity.CRITICAL)
 
     def on_overrun_stop(self, now_ns: int) -> None:
         """The scheduler missed 20 ticks in a row: shut and lock out."""
@@ -404,7 +418,13 @@ class FlightSoftware:
         if armed and enabled:
             self.hardware.propulsion.arm(now_ns)
             self._enabled = True
-        self._tell_lines(now_ns, armed and enabled, Severity.WARNING)
+            self._lowering = False
+            self._tell_lines(now_ns, True, Severity.WARNING)
+            return
+        self._tell_lines(now_ns, False, Severity.WARNING)
+        safety = self.hardware.safety
+        fell = safety.set_enable(False)
+        self._lowering = not (safety.set_arm(False) and fell)
 
     def _tell_lines(self, now_ns: int, follow: bool, severity: Severity) -> None:
         """Say once that arm or enable line does not do what it is told."""

@@ -167,7 +167,11 @@ class RigFlight:
         self.paced = paced
         self.profile = fit_window(profile)
         epoch_ns = parse_epoch(mission.epoch)
-        self.rig = Rig(self.profile, _initial(mission, epoch_ns), seed)
+        try:
+            self.rig = Rig(self.profile, _initial(mission, epoch_ns), seed)
+        except (ValueError, TypeError, IndexError) as error:
+            # Settings that the simulated chip of a part cannot play.
+            raise ConfigError(profile.board.board, None, "devices", str(error)) from None
         for name in mission.initial.loads_off:
             self.rig.world.set_load(name, False)
         self._faults = [_Due(fault) for fault in mission.faults]

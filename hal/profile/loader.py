@@ -23,7 +23,7 @@ from hal.profile.body import BodyConfig
 from hal.profile.controllability import worst_balanced_share
 from hal.profile.digest import hardware_profile_hash
 
-__all__ = ["ConfigError", "Profile", "load_board", "load_body", "load_profile", "load_yaml"]
+__all__ = ["ConfigError", "Profile", "check_finite", "load_board", "load_body", "load_profile", "load_yaml"]
 
 T = TypeVar("T")
 _PATH_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
@@ -82,18 +82,24 @@ class _Lines:
         return ConfigError(self.file, self.at(steps), key, why)
 
 
-def _refuse_duplicate_keys(file: str, node: yaml.Node) -> None:
+def _refuse_odd_nodes(file: str, node: yaml.Node, known: set[int]) -> None:
+    """Refuse keys given twice or that are no text, and aliases, with which ten lines can mean a billion nodes."""
+    if id(node) in known:
+        raise ConfigError(file, node.start_mark.line + 1, "", "anchors and aliases are not allowed; write it out")
+    known.add(id(node))
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise ConfigError(file, line, "", "a key must be plain text")
             if key_node.value in seen:
                 raise ConfigError(file, line, str(key_node.value), f"given twice, first in line {seen[key_node.value]}")
             seen[key_node.value] = line
-            _refuse_duplicate_keys(file, value_node)
+            _refuse_odd_nodes(file, value_node, known)
     elif isinstance(node, yaml.SequenceNode):
         for child in node.value:
-            _refuse_duplicate_keys(file, child)
+            _refuse_odd_nodes(file, child, known)
 
 
 def load_yaml(path: Path, kind: type[T]) -> tuple[T, _Lines]:
@@ -108,7 +114,7 @@ def load_yaml(path: Path, kind: type[T]) -> tuple[T, _Lines]:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is None:
             raise ConfigError(str(path), None, "", "the file is empty")
-        _refuse_duplicate_keys(str(path), node)
+        _refuse_odd_nodes(str(path), node, set())
         data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
@@ -169,7 +175,7 @@ def find_config(folder: str, name: str) -> Path:
 def load_body(name: str) -> BodyConfig:
     """Load and check a body by file path or shipped name."""
     body, lines = load_yaml(find_config("bodies", name), BodyConfig)
-    _check_finite(body, lines)
+    check_finite(body, lines)
     _check_mass(body, lines)
     _check_nozzles(body, lines)
     _check_power(body, lines)
@@ -180,7 +186,7 @@ def load_body(name: str) -> BodyConfig:
 def load_board(name: str) -> BoardConfig:
     """Load and check a board by file path or shipped name."""
     board, lines = load_yaml(find_config("boards", name), BoardConfig)
-    _check_finite(board, lines)
+    check_finite(board, lines)
     _check_rates(board, lines)
     _check_devices(board, lines)
     return board
@@ -196,7 +202,9 @@ def load_profile(body: str, board: str) -> Profile:
     return Profile(body_config, board_config, hardware_profile_hash(body_config, board_config))
 
 
-def _check_finite(config: Any, lines: _Lines) -> None:
+def check_finite(config: Any, lines: _Lines) -> None:
+    """Refuse numbers that are not finite. Raises ConfigError."""
+
     def walk(value: Any, path: list[str | int]) -> None:
         if isinstance(value, dict):
             for key, child in value.items():
@@ -239,6 +247,13 @@ def _check_nozzles(body: BodyConfig, lines: _Lines) -> None:
         length = _length(nozzle.direction)
         if abs(length - 1.0) > 0.01:
             raise lines.error([*path, "direction"], f"has length {length:.4f}; a unit vector within 1 % is needed")
+    limits = body.limits
+    if not (limits.slew_rate_deg_s <= limits.rate_deg_s and limits.docking_rate_deg_s <= limits.rate_deg_s):
+        raise lines.error(["limits"], "slew_rate_deg_s and docking_rate_deg_s must not be above rate_deg_s")
+    if limits.runaway_rate_deg_s <= limits.rate_deg_s:
+        raise lines.error(["limits", "runaway_rate_deg_s"], f"must be above rate_deg_s ({limits.rate_deg_s})")
+    if prop.max_burn_ms < prop.window_ms:
+        raise lines.error(["propulsion", "max_burn_ms"], f"must not be below window_ms ({prop.window_ms})")
     if prop.min_on_ms + prop.min_off_ms > prop.window_ms:
         raise lines.error(["propulsion", "min_on_ms"], "shortest pulse and pause together exceed window_ms")
     share = worst_balanced_share(body)
@@ -269,10 +284,16 @@ def _check_thermal(body: BodyConfig, lines: _Lines) -> None:
         if not node.clear_c <= node.trip_c or not node.warn_c <= node.trip_c:
             raise lines.error(["thermal", "nodes", index], "warn_c and clear_c must not be above trip_c")
     for index, coupling in enumerate(thermal.couplings):
+        if coupling.between[0] == coupling.between[1]:
+            raise lines.error(["thermal", "couplings", index, "between"], "a node cannot be coupled to itself")
         for end in coupling.between:
             if end not in names:
                 why = f"no node {end}; nodes: {', '.join(names)}"
                 raise lines.error(["thermal", "couplings", index, "between"], why)
+    for index, node in enumerate(thermal.nodes):
+        couplings = sum(c.conductance_w_k for c in thermal.couplings if node.name in c.between)
+        if node.capacity_j_k < 0.1 * (couplings + node.cooling_w_k + thermal.ambient_exchange_w_k):
+            raise lines.error(["thermal", "nodes", index], "time constant below 0.1 s: capacity_j_k over its conductances")
     known = set(names)
     for cluster in {nozzle.cluster for nozzle in body.propulsion.nozzles}:
         if cluster not in known:
@@ -291,11 +312,21 @@ def _check_rates(board: BoardConfig, lines: _Lines) -> None:
         ratio = fast / slow
         if ratio < 1.0 or abs(ratio - round(ratio)) > 1e-9:
             raise lines.error(["rates", key], f"is {slow}; it must divide the next faster rate {fast} evenly")
+    # The member table spreads its members over the first ticks of a period.
+    if rates.fast_hz / rates.medium_hz < 3.0 - 1e-9:
+        raise lines.error(["rates", "medium_hz"], f"is {rates.medium_hz}; at most a third of fast_hz is allowed")
+    if not 4.0 - 1e-9 <= rates.fast_hz / rates.slow_hz <= 100_000.0:
+        raise lines.error(["rates", "slow_hz"], f"is {rates.slow_hz}; fast_hz / 100000 to fast_hz / 4 is allowed")
 
 
 def _check_devices(board: BoardConfig, lines: _Lines) -> None:
     names = [device.name for device in board.devices]
     _check_unique(names, ["devices"], lines)
+    interlock = (board.lines.valve_arm, board.lines.valve_enable, board.lines.watchdog_kick)
+    if len(set(interlock)) < len(interlock) or not all(line.strip() for line in interlock):
+        raise lines.error(["lines"], "valve_arm, valve_enable and watchdog_kick must be three different lines")
+    if sum(bus.kind == "gpio" for bus in board.buses.values()) != 1:
+        raise lines.error(["buses"], "exactly one gpio bus is needed, for the valve interlock lines")
     muxes = {device.name: device for device in board.devices if device.role == "mux"}
     taken: dict[tuple[str, str | None, int | None, int | None], str] = {}
     upstream: dict[tuple[str, int | None], str] = {}
@@ -308,6 +339,10 @@ def _check_devices(board: BoardConfig, lines: _Lines) -> None:
             raise lines.error([*path, "address"], f"missing; a device on {bus.kind} needs one")
         if bus.kind == "i2c" and not 0x08 <= (device.address or 0) <= 0x77:
             raise lines.error([*path, "address"], f"0x{device.address or 0:02x} is reserved; 0x08..0x77 is allowed")
+        if bus.kind == "can" and device.address == 0:
+            raise lines.error([*path, "address"], "0 is no node id; 1..127 is allowed on CAN")
+        if device.role == "mux" and device.mux is not None:
+            raise lines.error([*path, "mux"], "a multiplexer behind a multiplexer is not supported")
         if (device.mux is None) != (device.channel is None):
             raise lines.error([*path, "mux"], "mux and channel go together")
         if device.mux is not None:

@@ -106,6 +106,18 @@ def test_a_burn_that_began_inside_a_window_is_cut_where_three_seconds_end() -> N
     assert vetoes == (Veto(0, Code.GATE_MAX_BURN),)
 
 
+def test_a_late_window_after_a_longest_burn_is_taken_out_and_never_negative() -> None:
+    gate = PulseGate(RULES)
+    judge(gate, one(0, 5, W), 0)
+    for k in range(1, 12):
+        judge(gate, one(0, 0, W), k * W)
+    plan, vetoes = judge(gate, one(0, 0, W), 12 * W + 10)  # the burn began at 5, so it ended at 3005
+    assert (plan.open_ms[0], plan.close_ms[0]) == (0, 0)
+    assert vetoes == (Veto(0, Code.GATE_MAX_BURN),)
+    assert gate.cooling(9004) == frozenset({0})
+    assert gate.cooling(9005) == frozenset()
+
+
 def test_a_new_window_in_the_middle_ends_a_running_pulse_no_earlier_than_the_shortest() -> None:
     gate = PulseGate(RULES)
     judge(gate, one(0, 0, 200), 0)

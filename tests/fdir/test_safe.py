@@ -53,7 +53,7 @@ def test_a_latched_reason_needs_a_person_and_a_new_reason_voids_the_acknowledgem
     keeper.acknowledge()
     assert keeper.refusals() == ()
     assert not keeper.enter(Code.SAFE_ORIENTATION_LOST)
-    assert keeper.refusals() == ()
+    assert keeper.refusals() == (Code.SAFE_EXIT_CONDITIONS, Code.OPERATOR_ACKNOWLEDGE)
     keeper.enter(Code.SAFE_CAP_LOW)
     assert keeper.refusals() == (Code.SAFE_EXIT_CONDITIONS, Code.OPERATOR_ACKNOWLEDGE)
 

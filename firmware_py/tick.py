@@ -379,10 +379,15 @@ class FlightSoftware:
         verdicts = self.detector.start_window(now_ns, plan)
         if self.facts is not None:
             self._accuse(verdicts, self.facts)
+        # What a window cut short did not burn comes back; pulses that still run out their shortest time are small.
+        flown_ms = (now_ns - self._window_start_ns) // MS
+        impulse = 0.0
+        if flown_ms < self.plan.window_ms:
+            for nozzle, (opens, closes) in enumerate(zip(self.plan.open_ms, self.plan.close_ms, strict=True)):
+                impulse -= self._thrusts[nozzle] * max(0, closes - max(opens, flown_ms)) * 1e-3
         self._window_start_ns = now_ns
         self.plan = plan
         self._pulse_mask = 0
-        impulse = 0.0
         for nozzle, on_ms in enumerate(plan.on_ms):
             if on_ms:
                 impulse += self._thrusts[nozzle] * on_ms * 1e-3

@@ -293,7 +293,8 @@ def _check_thermal(body: BodyConfig, lines: _Lines) -> None:
     for index, node in enumerate(thermal.nodes):
         couplings = sum(c.conductance_w_k for c in thermal.couplings if node.name in c.between)
         if node.capacity_j_k < 0.1 * (couplings + node.cooling_w_k + thermal.ambient_exchange_w_k):
-            raise lines.error(["thermal", "nodes", index], "time constant below 0.1 s: capacity_j_k over its conductances")
+            why = "time constant below 0.1 s: capacity_j_k over the sum of its conductances"
+            raise lines.error(["thermal", "nodes", index], why)
     known = set(names)
     for cluster in {nozzle.cluster for nozzle in body.propulsion.nozzles}:
         if cluster not in known:

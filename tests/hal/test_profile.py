@@ -79,6 +79,12 @@ def test_missing_file_and_unknown_name_say_what_is_there(tmp_path) -> None:
         load_body("qiki-x")
 
 
+def test_aliases_and_keys_that_are_no_text_are_refused(tmp_path) -> None:
+    bomb = "a: &a [x]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi"))
+    assert "aliases are not allowed" in refuse_body(tmp_path, bomb).why
+    assert "plain text" in refuse_body(tmp_path, "[a, b]: 1\n").why
+
+
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just text", "a: [1, 2", "\x00", "a: !!python/object:os.system {}"])
 def test_what_is_no_body_at_all_is_refused(text, tmp_path) -> None:
     refuse_body(tmp_path, text)
@@ -116,6 +122,11 @@ def test_duplicate_key_is_refused(tmp_path) -> None:
         ("between: [core, pdu]", "between: [core, engine]", "thermal.couplings[0].between", "no node engine"),
         ("trip_c: 90", "trip_c: 70", "thermal.nodes[0]", "above trip_c"),
         ("name: pdu,", "name: core,", "thermal.nodes[1]", "already taken"),
+        ("between: [core, pdu]", "between: [core, core]", "thermal.couplings[0].between", "itself"),
+        ("capacity_j_k: 800", "capacity_j_k: 0.001", "thermal.nodes[0]", "time constant"),
+        ("slew_rate_deg_s: 1.8", "slew_rate_deg_s: 300", "limits", "rate_deg_s"),
+        ("runaway_rate_deg_s: 25.0", "runaway_rate_deg_s: 15.0", "limits.runaway_rate_deg_s", "above rate_deg_s"),
+        ("max_burn_ms: 3000", "max_burn_ms: 200", "propulsion.max_burn_ms", "window_ms"),
         ("normal: [-1, 0, 0]", "normal: [-2, 0, 0]", "power.array.normal", "unit"),
         ("id: 3,", "id: 4,", "propulsion.nozzles[3].id", "3 is allowed"),
         ("cluster: rcs_c01", "cluster: wing", "thermal.nodes", "wing"),
@@ -177,6 +188,13 @@ def test_share_of_a_spanning_set_is_near_one_and_of_a_flat_one_zero() -> None:
         ("nodes: [core,", "nodes: [kitchen,", "nodes", "no thermal node kitchen"),
         ("name: mag\n", "name: imu\n", "devices", "already taken"),
         ("rate_hz: 10\n", "rate_hz: 400\n", "rate_hz", "fast rate"),
+        ("valve_enable: GPIO27", "valve_enable: GPIO17", "lines", "three different lines"),
+        ("valve_enable: GPIO27", "valve_enable: ''", "lines", "three different lines"),
+        ("  uart2:", "  gpio2: {kind: gpio, device: other}\n  uart2:", "buses", "exactly one gpio bus"),
+        ("medium_hz: 20", "medium_hz: 100", "rates.medium_hz", "at most a third"),
+        ("slow_hz: 2}", "slow_hz: 0.001}", "rates.slow_hz", "allowed"),
+        ("bus: can0, address: 0x10", "bus: can0, address: 0", "address", "no node id"),
+        ("address: 0x70, rate_hz: 0", "address: 0x70, mux: mux, channel: 1, rate_hz: 0", "mux", "not supported"),
     ],
 )
 def test_bad_board_is_refused_with_its_key(old, new, key, word, tmp_path) -> None:

@@ -41,6 +41,17 @@ def _flight_file(path: Path) -> Path:
     return path / "flight.mcap" if path.is_dir() else path
 
 
+def _tell_damage(path: Path) -> None:
+    """Say on standard error what of a black box could not be read. Raises RecordError if nothing can."""
+    from firmware_py.recorder.reader import read_flight
+
+    flight = read_flight(path)
+    if flight.damage:
+        typer.secho(f"qiki: {path}: damaged: {'; '.join(flight.damage)}", fg=typer.colors.YELLOW, err=True)
+    elif not flight.complete:
+        typer.secho(f"qiki: {path}: never closed; read to its last whole chunk", fg=typer.colors.YELLOW, err=True)
+
+
 @app.command(
     epilog="Examples:\n\n  qiki run\n\n  qiki run --seed 7 --json\n\n"
     "  qiki run --mission my-mission.yaml --body my-body.yaml\n\n"
@@ -209,6 +220,7 @@ def report(file: FileArgument, as_json: JsonOption = False) -> None:
 
     path = _flight_file(file)
     try:
+        _tell_damage(path)
         data, expectations = open_flight(path)
     except RecordError as error:
         _refuse(str(error))
@@ -216,8 +228,11 @@ def report(file: FileArgument, as_json: JsonOption = False) -> None:
     from firmware_py.report.plots import draw_all
 
     verdicts = judge(data, expectations)
-    plots = draw_all(data, path.parent / "plots", expectations)
-    page = write_page(data, verdicts, plots, path.parent / "report.html")
+    try:
+        plots = draw_all(data, path.parent / "plots", expectations)
+        page = write_page(data, verdicts, plots, path.parent / "report.html")
+    except OSError as error:
+        _refuse(f"{error.filename or path.parent}: {error.strerror}", "copy the black box to a free folder")
     if as_json:
         typer.echo(json.dumps({
             "page": str(page), "plots": [str(p) for p in plots], "holds": all(v.holds for v in verdicts),
@@ -245,6 +260,7 @@ def export(
         _refuse("say in which form: --csv", f"qiki export {file} --csv")
     path = _flight_file(file)
     try:
+        _tell_damage(path)
         written = export_csv(read_flight(path), output or path.parent / "csv")
     except RecordError as error:
         _refuse(str(error))
@@ -263,6 +279,7 @@ def replay(file: FileArgument, as_json: JsonOption = False) -> None:
     from hal.profile import ConfigError
 
     try:
+        _tell_damage(_flight_file(file))
         result = replay_flight(_flight_file(file))
     except (RecordError, ConfigError) as error:
         _refuse(str(error))
@@ -341,7 +358,11 @@ def docs(
         for name in old:
             typer.echo(f"out of date: {name}")
         raise typer.Exit(1 if old else 0)
-    for path in write(folder):
+    try:
+        written = write(folder)
+    except OSError as error:
+        _refuse(f"{folder}: {error.strerror}", "choose another place with --folder")
+    for path in written:
         typer.echo(str(path))
 
 

@@ -34,7 +34,10 @@ _RECORD: Final = struct.Struct("<BQ")
 _MESSAGE: Final = struct.Struct("<HIQQ")
 _CHUNK_LIMIT: Final = 64 * 1024 * 1024
 """Longest record that is loaded. Ours are below 1 MiB; a damaged length must not ask for the machine's memory."""
-_BROKEN = (McapError, struct.error, UnicodeDecodeError, CRCValidationError, RuntimeError, EOFError)
+_BROKEN = (
+    McapError, struct.error, UnicodeDecodeError, CRCValidationError, RuntimeError, EOFError, msgspec.DecodeError,
+    cbor2.CBORDecodeError,
+)
 """What the container and compression libraries raise for damaged bytes (lz4 raises RuntimeError)."""
 _STEP = re.compile(r"[^.\[\]]+|\[\d+\]")
 

@@ -80,7 +80,9 @@ def test_missing_file_and_unknown_name_say_what_is_there(tmp_path) -> None:
 
 
 def test_aliases_and_keys_that_are_no_text_are_refused(tmp_path) -> None:
-    bomb = "a: &a [x]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi"))
+    bomb = "a: &a [x]\n"
+    for a, b in zip("abcdefgh", "bcdefghi", strict=True):
+        bomb += f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n"
     assert "aliases are not allowed" in refuse_body(tmp_path, bomb).why
     assert "plain text" in refuse_body(tmp_path, "[a, b]: 1\n").why
 

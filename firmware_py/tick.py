@@ -177,6 +177,9 @@ class FlightSoftware:
 
     def steer(self, now_ns: int) -> None:
         """Directives and target to valve pulses, once a window, and at once when something is cut short."""
+        # Before anything else, and whatever is ordered: lines that should be low are asked down until they are.
+        if self._lowering:
+            self._lower_lines(now_ns)
         facts = self.facts
         if facts is None:
             return
@@ -184,8 +187,6 @@ class FlightSoftware:
             self.shut_valves(now_ns)
             return
         if not self._enabled:
-            if self._lowering:
-                self._lower_lines(now_ns)
             return
         cut = self.commander.take_cut() or self._recut
         self._recut = False

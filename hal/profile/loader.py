@@ -376,6 +376,9 @@ def _check_devices(board: BoardConfig, lines: _Lines) -> None:
 
 
 def _check_fit(body: BodyConfig, board: BoardConfig, lines: _Lines) -> None:
+    units = [device.name for device in board.devices if device.role == "imu"]
+    if len(units) != 1:
+        raise lines.error(["devices"], f"exactly one device with role imu is flown; found {len(units)}")
     driven: dict[int, str] = {}
     count = len(body.propulsion.nozzles)
     for index, device in enumerate(board.devices):

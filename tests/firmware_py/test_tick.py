@@ -165,6 +165,23 @@ def test_a_line_that_does_not_fall_is_told_as_critical() -> None:
     assert craft.open_nozzles() == 0
 
 
+@pytest.mark.parametrize("order", ["disarm", "overrun"])
+def test_a_line_that_did_not_fall_is_asked_again_until_it_does(order: str) -> None:
+    craft = Craft().boot()
+    gpio = craft.rig.buses["gpio"]
+    stuck = gpio.inject(Fault(FaultKind.ALL_ONES, line=ENABLE))
+    if order == "disarm":
+        craft.order("disarm")
+    else:
+        craft.software.on_overrun_stop(craft.software.now_ns)
+    craft.ticks(20)
+    assert gpio.get(ENABLE)
+    gpio.clear(stuck)
+    gpio.drive(ENABLE, True)  # what was asked while it was stuck never reached it
+    craft.ticks(2)
+    assert not gpio.get(ENABLE)
+
+
 def test_a_window_starts_every_fifty_ticks_and_a_brake_cuts_it_at_the_next() -> None:
     craft = Craft().boot()
     craft.order("translate", vector_m=[30, 0, 0], speed_m_s=1.0)

@@ -26,6 +26,8 @@ class Cause(Enum):
     PROTOCOL = "protocol"
     PERMISSION = "permission"
     ABSENT = "absent"
+    RESET = "reset"
+    """The chip answers, but a configuration register is not as it was written: it restarted, or a bit was upset."""
 
 
 class DeviceError(Exception):

@@ -7,18 +7,54 @@ it in the board description.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
+from drivers.bus.can_router import CanRouter
 
-from drivers.bus.protocol import CanBus, GpioBus
+from drivers.bus.protocol import CanBus, ClearableBus, GpioBus, ReopenableBus
 from drivers.cia401_valves import ValveBus
-from hal.manager import BACK_OFF_FIRST_NS, BusSlots, DeviceCounters, DeviceState, HealthEvent, ManagedDevice
+from drivers.errors import DeviceError
+from drivers.samples import (
+    AnalogSample,
+    AttitudeFix,
+    BatteryGaugeSample,
+    BmsSample,
+    DiscreteSample,
+    FieldSample,
+    HotSwapSample,
+    IlluminanceSample,
+    ImuSample,
+    LidarScan,
+    PowerSample,
+    RadarScan,
+    RadiationSample,
+    RailSample,
+    RangeSample,
+    ResistanceSample,
+    RtcSample,
+    SolarSample,
+    SpectrumSample,
+    SupercapSample,
+    TemperatureSample,
+)
+from hal.manager import (
+    BACK_OFF_FIRST_NS,
+    BusSlots,
+    DeviceCounters,
+    DeviceState,
+    HealthEvent,
+    HeardDevice,
+    ManagedDevice,
+)
 from hal.power import BoardPowerPlane
 from hal.profile import ConfigError, DeviceConfig, Profile
 from hal.propulsion import BoardPropulsionPlane
+from hal.reading import Reading
+from hal.recovery import HANGS, BusGuard, InlineWorker, PowerCycle, Rung, Step, Worker
 from hal.safety import BoardSafetyPlane
 from hal.sensors import BoardSensorPlane, ImuDevice, StarTrackerDevice, SunFace
 
@@ -27,8 +63,57 @@ __all__ = ["Hardware"]
 MS = 1_000_000
 SECOND = 1_000_000_000
 EVENT_LIMIT = 256
+FRAMES_A_TICK = 64
+"""Frames taken from a shared CAN bus in one tick; 500 kbit/s bring 20 in 5 ms."""
+PROBED = 3
+"""Chips asked before a bus counts as dead."""
+ROLE_SAMPLES: dict[str, type] = {
+    "imu": ImuSample, "imu_backup": ImuSample, "star_tracker": AttitudeFix, "sun_sensor": IlluminanceSample,
+    "magnetometer": FieldSample, "thermal": TemperatureSample, "rtd": ResistanceSample, "bus_monitor": PowerSample,
+    "battery_monitor": PowerSample, "power_channel": PowerSample, "supercap": SupercapSample, "solar": SolarSample,
+    "battery_gauge": BatteryGaugeSample, "bms": BmsSample, "hot_swap": HotSwapSample, "pdu": RailSample,
+    "radiation": RadiationSample, "analog": AnalogSample, "radar": RadarScan, "lidar": LidarScan,
+    "range": RangeSample, "discretes": DiscreteSample, "spectrometer": SpectrumSample, "clock": RtcSample,
+}
+"""What a driver must return to serve a role."""
 IMU_PAUSE_NS = 5 * MS
 """First pause before the inertial unit is set up anew: a short outage is to end within the 100 ms that SAFE waits."""
+
+
+def _samples(driver: type) -> tuple[Any, ...]:
+    """Sample types that a driver's ``acquire``, ``poll`` or ``take`` says it returns."""
+    for name in ("acquire", "poll", "take"):
+        method = getattr(driver, name, None)
+        if method is not None:
+            result = get_type_hints(method).get("return")
+            arguments = get_args(result)
+            # Generator[None, None, X | None] of a polled part; X | None of one that is heard.
+            if get_origin(result) is not None and len(arguments) == 3 and arguments[:2] == (type(None), type(None)):
+                return (arguments[2], *get_args(arguments[2]))
+            return arguments
+    return ()
+
+
+def _probe(members: list[ManagedDevice[Any]]) -> None:
+    """Whether the bus carries bytes: a chip that has answered before says its name, else any of the first few.
+
+    Raises:
+        DeviceError: the bus hangs, or none of them answers.
+    """
+    candidates = [m for m in members if m.counters.samples][:PROBED] or members[:PROBED]
+    failure: DeviceError | None = None
+    for member in candidates:
+        try:
+            for _ in member.device.identify():  # type: ignore[attr-defined]
+                pass
+        except DeviceError as error:
+            if error.cause in HANGS:
+                raise
+            failure = error
+        else:
+            return
+    if failure is not None:
+        raise failure
 
 
 class Hardware:
@@ -37,16 +122,22 @@ class Hardware:
     Args:
         profile: body and board.
         buses: bus name to bus object, real or simulated, for every bus of the board.
+        worker: who does a hung bus's recovery: at once on simulated buses, a thread that waits on real ones.
 
     Raises:
         ConfigError: a part without a driver, settings the driver does not know, a bus that is missing.
     """
 
-    def __init__(self, profile: Profile, buses: Mapping[str, Any]) -> None:
+    def __init__(
+        self, profile: Profile, buses: Mapping[str, Any], worker: Callable[[], Worker] = InlineWorker
+    ) -> None:
         self._profile = profile
         self._buses = buses
+        self._worker = worker
         self.health_events: deque[HealthEvent] = deque(maxlen=EVENT_LIMIT)
         self.devices: dict[str, ManagedDevice[Any]] = {}
+        self.heard: dict[str, HeardDevice[Any]] = {}
+        self.guards: dict[str, BusGuard] = {}
         self._muxes: dict[str, Any] = {}
         self._settings: dict[str, Any] = {}
         board = profile.board
@@ -59,8 +150,16 @@ class Hardware:
             if device.role == "mux":
                 self._add_mux(device, index)
         for index, device in enumerate(board.devices):
+            kind = board.buses[device.bus].kind
             if device.role not in ("mux", "valve_node", "star_tracker"):
-                self._add_polled(device, index)
+                if kind in ("i2c", "spi"):
+                    self._add_polled(device, index)
+                elif kind == "serial":
+                    self._add_stream(device, index)
+        self._routers = self._shared_can()
+        self._streams = tuple(heard for name, heard in self.heard.items() if self._kind(name) == "serial")
+        self._framed = tuple(heard for name, heard in self.heard.items() if self._kind(name) == "can")
+        self._turn = 0
         self.sensors = self._sensor_plane()
         self.power = self._power_plane()
         self._valves = self._valve_bus()
@@ -71,19 +170,32 @@ class Hardware:
         gpio = next((n for n, b in board.buses.items() if b.kind == "gpio"), None)
         if gpio is None:
             raise ConfigError(board.board, None, "buses", "a gpio bus is needed for the valve interlock lines")
-        gpio_bus: GpioBus = buses[gpio]
-        self.safety = BoardSafetyPlane(gpio_bus, board.lines)
-        polled = [d for name, d in self.devices.items() if self._role(name) != "imu"]
-        self.slots = BusSlots(polled)
+        self._gpio: GpioBus = buses[gpio]
+        self.safety = BoardSafetyPlane(self._gpio, board.lines)
+        self.slots = {name: self._bus_slots(name) for name, bus in board.buses.items() if bus.kind in ("i2c", "spi")}
+        self._slots = tuple(self.slots.values())
 
     def sense(self, now_ns: int) -> None:
-        """Fast tick: valve nodes, inertial unit, star tracker, and one slot of the slow buses."""
+        """Fast tick: valve nodes, inertial unit, star tracker, a slot of every slow bus, what has arrived elsewhere."""
         self.propulsion.service(now_ns)
         self.sensors.sense(now_ns)
-        self.slots.step(now_ns)
+        for slots in self._slots:
+            slots.step(now_ns)
+        for router in self._routers:
+            router.service(now_ns, FRAMES_A_TICK)
+        streams = self._streams
+        if streams:
+            # One port a tick: the kernel's buffers hold far more than arrives in a round.
+            self._turn = (self._turn + 1) % len(streams)
+            streams[self._turn].service(now_ns)
 
     def survey(self, now_ns: int) -> None:
-        """Medium tick: follow the valve nodes, which their driver sets up. A restart between two calls shows too."""
+        """Medium tick: follow the valve nodes, which their driver sets up. A restart between two calls shows too.
+
+        Devices on a shared CAN bus are asked whether they have fallen silent.
+        """
+        for heard in self._framed:
+            heard.service(now_ns)
         for node_id, name in self._node_names.items():
             node = self._valves.nodes[node_id]
             setups = node.counters.setups
@@ -103,6 +215,7 @@ class Hardware:
     def states(self) -> dict[str, DeviceState]:
         """State of every device."""
         states = {name: device.state for name, device in self.devices.items()}
+        states |= {name: device.state for name, device in self.heard.items()}
         if self._star is not None:
             states[self._star.name] = self._star.state
         return states | self._node_states
@@ -125,16 +238,25 @@ class Hardware:
     def counters(self) -> dict[str, DeviceCounters]:
         """Counters of every device; valve nodes count in their driver."""
         counters = {name: device.counters for name, device in self.devices.items()}
+        counters |= {name: device.counters for name, device in self.heard.items()}
         if self._star is not None:
             counters[self._star.name] = self._star.counters
         return counters
+
+    def reading(self, name: str, now_ns: int) -> Reading[Any]:
+        """Last sample of a polled or heard device, as its driver gave it. KeyError: no such name."""
+        device = self.devices.get(name) or self.heard[name]
+        return device.reading(now_ns)
 
     def failures(self) -> int:
         """Failed transactions of all devices since start."""
         return sum(counters.failures for counters in self.counters().values())
 
-    def _role(self, name: str) -> str:
-        return next(d.role for d in self._profile.board.devices if d.name == name)
+    def _config(self, name: str) -> DeviceConfig:
+        return next(d for d in self._profile.board.devices if d.name == name)
+
+    def _kind(self, name: str) -> str:
+        return self._profile.board.buses[self._config(name).bus].kind
 
     def _of_role(self, role: str) -> list[DeviceConfig]:
         return [d for d in self._profile.board.devices if d.role == role]
@@ -152,7 +274,8 @@ class Hardware:
             module = import_module(f"drivers.{device.part}")
         except ModuleNotFoundError:
             raise ConfigError(board, None, f"{where}.part", f"there is no driver drivers/{device.part}.py") from None
-        if not hasattr(module, needed):
+        wanted = ROLE_SAMPLES.get(device.role)
+        if not hasattr(module, needed) or (wanted is not None and wanted not in _samples(module.Device)):
             raise ConfigError(board, None, f"{where}.role", f"{device.part} is no part for the role {device.role}")
         try:
             settings = msgspec.convert(device.settings, type=module.Settings, strict=True)
@@ -187,6 +310,68 @@ class Hardware:
         if device.role == "imu" and self._imu is None:
             self._imu = ImuDevice(driver, managed, device.mount.orientation)
         self._settings[device.name] = settings
+
+    def _add_stream(self, device: DeviceConfig, index: int) -> None:
+        bus = self._buses[device.bus]
+        driver, settings = self._driver(device, index, bus)
+        reopen = bus.reopen if isinstance(bus, ReopenableBus) else None
+        self.heard[device.name] = HeardDevice(
+            device.name, driver, device.timeout_ms * MS, self.health_events, driver.poll, reopen
+        )
+        self._settings[device.name] = settings
+
+    def _shared_can(self) -> tuple[CanRouter, ...]:
+        """One router for every CAN bus without valve nodes."""
+        board = self._profile.board
+        routers = []
+        for name, bus in board.buses.items():
+            here = [(i, d) for i, d in enumerate(board.devices) if d.bus == name and d.role != "valve_node"]
+            if bus.kind != "can" or not here:
+                continue
+            drivers = []
+            for index, device in here:
+                driver, settings = self._driver(device, index, self._buses[name])
+                self._settings[device.name] = settings
+                self.heard[device.name] = HeardDevice(
+                    device.name, driver, device.timeout_ms * MS, self.health_events, None
+                )
+                drivers.append(driver)
+            heard = [self.heard[d.name] for _, d in here]
+            routers.append(CanRouter(self._buses[name], drivers, heard))
+        return tuple(routers)
+
+    def _bus_slots(self, name: str) -> BusSlots:
+        """The slots of one bus with its guard. The flown inertial unit has its transfers outside the slots."""
+        members = [m for n, m in self.devices.items() if self._config(n).bus == name]
+        polled = [m for m in members if self._imu is None or not self._imu.owns(m)]
+        recovery = self._profile.board.buses[name].recovery
+        bus = self._buses[name]
+        actions: list[tuple[Rung, Step]] = []
+        power: PowerCycle | None = None
+        if isinstance(bus, ClearableBus):
+            actions.append((Rung.CLEAR, bus.clear_bus))
+        muxes = [mux for n, mux in self._muxes.items() if self._config(n).bus == name]
+        if muxes:
+            line = recovery.mux_reset_line if recovery is not None else None
+            actions.append((Rung.DESELECT, partial(self._deselect, muxes, line)))
+        if isinstance(bus, ReopenableBus):
+            actions.append((Rung.REOPEN, bus.reopen))
+        if recovery is not None and recovery.rail is not None:
+            units = [d.name for d in self._of_role("pdu")]
+            power = PowerCycle(self.devices[units[0]], recovery.rail)
+        direct_first = sorted(polled, key=lambda m: m.channel is not None)
+        guard = BusGuard(
+            name, actions, partial(_probe, direct_first), self._worker(), self.health_events, power, polled
+        )
+        self.guards[name] = guard
+        return BusSlots(polled, guard)
+
+    def _deselect(self, muxes: list[Any], line: str | None) -> None:
+        if line is not None:
+            self._gpio.set(line, False)
+            self._gpio.set(line, True)
+        for mux in muxes:
+            mux.deselect()
 
     def _star_tracker(self, device: DeviceConfig, index: int) -> StarTrackerDevice:
         driver, _ = self._driver(device, index, self._buses[device.bus])

@@ -1,16 +1,19 @@
-"""Every polled device has one owner here: when it is asked, what it last said, how it fails and comes back.
+"""Every device has one owner here: when it is asked, what it last said, how it fails and comes back.
 
-Slow buses get slots. Each fast tick grants one slot, and a slot is one bus transaction, so a slow chip can never
-hold the fast loop for longer than one transfer. A device's sequence is a generator that performs one transaction a
-resume (see ``drivers/device.py``); the manager resumes it, turns errors into quality and counters, and walks the
-device ladder: retry at the next period, re-initialise after three failures in a row with growing pauses, give the
-device up as lost after three re-initialisations without an answer (and still ask it now and then).
+Slow buses get slots. Each fast tick grants every bus one slot, and a slot is one bus transaction, so a slow chip can
+never hold the fast loop for longer than one transfer. A device's sequence is a generator that performs one transaction
+a resume (see ``drivers/device.py``); the manager resumes it, turns errors into quality and counters, and walks the
+device ladder: retry at the next period; set up anew at once when the chip shows that it restarted, and after three
+failures in a row with growing pauses; give the device up as lost after three set-ups without an answer (and still ask
+it now and then). A bus that hangs is taken out of service as a whole (``hal/recovery.py``).
+
+Parts that speak by themselves, on a serial port or a shared CAN bus, are heard instead of asked (:class:`HeardDevice`).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum, unique
 from typing import Any, Generic, Protocol, TypeVar
@@ -19,8 +22,8 @@ from drivers.errors import Cause, DeviceError
 from hal.reading import Quality, Reading, absent
 
 __all__ = [
-    "BACK_OFF_FIRST_NS", "BusSlots", "DeviceCounters", "DeviceState", "HealthEvent", "ManagedDevice", "PolledDevice",
-    "Selectable",
+    "BACK_OFF_FIRST_NS", "BusSlots", "DeviceCounters", "DeviceState", "Guard", "HealthEvent", "HeardDevice",
+    "ManagedDevice", "PolledDevice", "Selectable", "Task",
 ]
 
 T = TypeVar("T")
@@ -30,8 +33,24 @@ FAILURES_TO_REINITIALISE = 3
 REINITIALISATIONS_TO_LOST = 3
 BACK_OFF_FIRST_NS = 100_000_000
 BACK_OFF_LONGEST_NS = 5_000_000_000
-REFUSED_ANSWERS = frozenset({Cause.CHECKSUM, Cause.IMPLAUSIBLE, Cause.WRONG_ID, Cause.STALE_COUNTER, Cause.PROTOCOL})
-"""Causes in which something answered, but not credibly: quality BAD at once instead of STALE by age."""
+SILENT_PAUSE_NS = 60_000_000_000
+"""Longest time between two attempts to make a silent part speak."""
+RESET_AGAIN_NS = 1_000_000_000
+"""A chip that shows a lost configuration again this soon is set up after a pause, not at once."""
+HOLDS = frozenset({Cause.TIMEOUT, Cause.STUCK_BUS})
+"""Causes with which one chip stops a whole bus."""
+HOLDS_TO_PAUSE = 3
+"""Times in a row that a chip may have held its bus before it is left alone for longer and longer."""
+HOLD_PAUSE_LONGEST_NS = 60_000_000_000
+AT_ONCE: dict[Cause, Quality] = {
+    **dict.fromkeys(
+        (Cause.CHECKSUM, Cause.IMPLAUSIBLE, Cause.WRONG_ID, Cause.STALE_COUNTER, Cause.PROTOCOL, Cause.RESET),
+        Quality.BAD,
+    ),
+    **dict.fromkeys((Cause.ABSENT, Cause.PERMISSION, Cause.BUS_OFF), Quality.ABSENT),
+}
+"""Quality of the last reading from the moment of such a failure: something answered, but not credibly; or there is
+nothing left that could answer. After any other failure the reading is STALE once it is older than its time-out."""
 
 
 class PolledDevice(Protocol[T_co]):
@@ -93,6 +112,30 @@ class DeviceCounters:
         self.by_cause[cause.value] = self.by_cause.get(cause.value, 0) + 1
 
 
+@dataclass(slots=True, eq=False)
+class Task:
+    """A sequence ordered of a device (an actuator's write, a memory's read): what it gave once it is done."""
+
+    sequence: Generator[None, None, Any]
+    done: bool = False
+    value: Any = None
+    error: DeviceError | None = None
+
+
+class Guard(Protocol):
+    """Decides whether a bus may be used, and hears how its transfers end."""
+
+    @property
+    def in_service(self) -> bool:
+        """Whether a slot may be granted."""
+
+    def note(self, device: str, cause: Cause | None, now_ns: int) -> None:
+        """A transaction of ``device`` ended."""
+
+    def step(self, now_ns: int) -> None:
+        """Use a slot that cannot be granted for the recovery."""
+
+
 class ManagedDevice(Generic[T]):
     """One polled device with its schedule, last reading, health and counters.
 
@@ -107,8 +150,9 @@ class ManagedDevice(Generic[T]):
     """
 
     __slots__ = (
-        "_back_off_ns", "_consecutive", "_first_pause_ns", "_last", "_refused", "_reinitialisations", "_sequence",
-        "_switched", "_timeout_ns", "channel", "counters", "device", "due_ns", "events", "name", "period_ns", "state",
+        "_back_off_ns", "_consecutive", "_doubt", "_first_pause_ns", "_holds", "_last", "_reinitialisations",
+        "_reset_ns", "_sequence", "_switched", "_task", "_tasks", "_timeout_ns", "channel", "counters", "device",
+        "due_ns", "events", "name", "period_ns", "state",
     )
 
     def __init__(
@@ -128,10 +172,55 @@ class ManagedDevice(Generic[T]):
         self._sequence: Generator[None, None, Any] | None = None
         self._last: Reading[T] = absent()
         self._switched = False
-        self._refused = False
+        self._doubt: Quality | None = None
         self._consecutive = 0
         self._reinitialisations = 0
         self._first_pause_ns = self._back_off_ns = pause_ns
+        self._holds = 0
+        self._reset_ns = -RESET_AGAIN_NS
+        self._tasks: deque[Task] = deque()
+        self._task: Task | None = None
+
+    def order(self, sequence: Generator[None, None, Any]) -> Task:
+        """Have a sequence of the driver run in this device's slots, before its next sample."""
+        task = Task(sequence)
+        self._tasks.append(task)
+        return task
+
+    def restart(self, now_ns: int) -> None:
+        """The chip has lost its power: set it up anew at once."""
+        self._abandon(Cause.RESET)
+        self._reinitialisations = 0
+        self._back_off_ns = self._first_pause_ns
+        if self.state is not DeviceState.INIT:
+            self._set_state(DeviceState.INIT, now_ns, Cause.RESET)
+        self.due_ns = now_ns
+
+    def lose(self, cause: Cause, now_ns: int) -> None:
+        """The bus is gone, and the device with it."""
+        self._abandon(cause)
+        if self.state is not DeviceState.LOST:
+            self._set_state(DeviceState.LOST, now_ns, cause)
+        self.due_ns = now_ns
+
+    @property
+    def ordered(self) -> bool:
+        """Whether something is ordered of it that it can do now."""
+        return bool(self._tasks) and self.ready
+
+    def _abandon(self, cause: Cause) -> None:
+        self._sequence = None
+        self._switched = False
+        self._fail_task(DeviceError(self.name, None, cause, "the device was taken out of service"))
+        while self._tasks:
+            self._task = self._tasks.popleft()
+            self._fail_task(DeviceError(self.name, None, cause, "the device was taken out of service"))
+
+    def _fail_task(self, error: DeviceError) -> None:
+        if self._task is not None:
+            self._task.error = error
+            self._task.done = True
+            self._task = None
 
     @property
     def busy(self) -> bool:
@@ -159,34 +248,52 @@ class ManagedDevice(Generic[T]):
         last = self._last
         if last.value is None or self.state is DeviceState.LOST:
             quality = Quality.ABSENT
-        elif self._refused:
-            quality = Quality.BAD
+        elif self._doubt is not None:
+            quality = self._doubt
         elif now_ns - last.t_ns > self._timeout_ns:
             quality = Quality.STALE
         else:
             return last
         return Reading(last.value, last.t_ns, quality)
 
-    def step(self, now_ns: int) -> None:
-        """Use one slot: exactly one transaction on the device's bus. Never raises DeviceError."""
+    def step(self, now_ns: int) -> Cause | None:
+        """Use one slot: one transaction on the device's bus. Returns how it failed; never raises DeviceError."""
         self.counters.transactions += 1
         try:
             if self.channel is not None and not self.channel.selected:
                 self.channel.select()
                 self._switched = True  # nobody else may switch away before the transfer
-                return
+                return None
             self._switched = False
             if self._sequence is None:
-                initialising = self.state in (DeviceState.INIT, DeviceState.LOST)
-                self._sequence = self.device.initialise() if initialising else self.device.acquire()
+                self._sequence = self._begin()
             next(self._sequence)
         except StopIteration as done:
             self._sequence = None
-            self._finished(done.value, now_ns)
+            self._ended(done.value, now_ns)
         except DeviceError as error:
             self._sequence = None
             self._switched = False
+            self._fail_task(error)
             self._failed(error.cause, now_ns)
+            return error.cause
+        return None
+
+    def _begin(self) -> Generator[None, None, Any]:
+        if self.state in (DeviceState.INIT, DeviceState.LOST):
+            return self.device.initialise()
+        if self._tasks:
+            self._task = self._tasks.popleft()
+            return self._task.sequence
+        return self.device.acquire()
+
+    def _ended(self, value: Any, now_ns: int) -> None:
+        if self._task is None:
+            self._finished(value, now_ns)
+            return
+        self._task.value = value
+        self._task.done = True
+        self._task = None
 
     def _finished(self, sample: T | None, now_ns: int) -> None:
         if self.state in (DeviceState.INIT, DeviceState.LOST):
@@ -200,8 +307,9 @@ class ManagedDevice(Generic[T]):
         self._back_off_ns = self._first_pause_ns
         if sample is not None:
             # Only a new answer takes an answer back that was not credible; "nothing new yet" says nothing of it.
-            self._refused = False
+            self._doubt = None
             self._last = Reading(sample, now_ns, Quality.OK)
+            self._holds = 0
         if self.state is not DeviceState.OK:
             self._set_state(DeviceState.OK, now_ns, None)
         # Keep the grid; after a pause start a new one instead of catching up.
@@ -209,10 +317,18 @@ class ManagedDevice(Generic[T]):
 
     def _failed(self, cause: Cause, now_ns: int) -> None:
         self.counters.fail(cause)
-        self._refused = self._refused or cause in REFUSED_ANSWERS
+        self._doubt = AT_ONCE.get(cause, self._doubt)
         self._consecutive += 1
         if self.state in (DeviceState.INIT, DeviceState.LOST):
             self._reinitialise_later(cause, now_ns)
+        elif cause is Cause.RESET:
+            # What it says now means nothing: no third sample is waited for.
+            self._set_state(DeviceState.INIT, now_ns, cause)
+            if now_ns - self._reset_ns < RESET_AGAIN_NS:
+                self._reinitialise_later(cause, now_ns)
+            else:
+                self.due_ns = now_ns
+            self._reset_ns = now_ns
         elif self._consecutive >= FAILURES_TO_REINITIALISE:
             self._set_state(DeviceState.INIT, now_ns, cause)
             self._reinitialise_later(cause, now_ns)
@@ -220,6 +336,14 @@ class ManagedDevice(Generic[T]):
             if self.state is DeviceState.OK:
                 self._set_state(DeviceState.DEGRADED, now_ns, cause)
             self.due_ns = now_ns + self.period_ns
+
+    def blame(self, now_ns: int) -> None:
+        """Its transfer held the bus. Once may be chance; a chip that does so again and again is left alone."""
+        self._holds += 1
+        beyond = self._holds - HOLDS_TO_PAUSE
+        if beyond >= 0:
+            pause_ns = min(BACK_OFF_LONGEST_NS << min(beyond, 8), HOLD_PAUSE_LONGEST_NS)
+            self.due_ns = max(self.due_ns, now_ns + pause_ns)
 
     def _reinitialise_later(self, cause: Cause, now_ns: int) -> None:
         self._reinitialisations += 1
@@ -233,22 +357,145 @@ class ManagedDevice(Generic[T]):
         self.events.append(HealthEvent(now_ns, self.name, state, cause))
 
 
-class BusSlots:
-    """Shares slots among devices: whoever has begun a sequence ends it, then whoever is due longest.
+class HeardDevice(Generic[T]):
+    """One device that speaks by itself: last reading, health and counters, and what is done when it falls silent.
 
-    A device with a period of 0 is served only until it has been initialised.
+    Args:
+        name: name in the board description.
+        device: the driver; ``initialise()`` makes it speak.
+        timeout_ns: age at which its reading is stale and the device counts as silent.
+        events: where changes of state are told.
+        poll: asks the driver for what has arrived; ``None`` for a device whose frames are handed in.
+        reopen: opens its port anew, if that can be done.
     """
 
-    __slots__ = ("_current", "_devices", "granted", "used")
+    __slots__ = (
+        "_doubt", "_heard_ns", "_last", "_poll", "_reopen", "_sequence", "_setup_ns", "_setups", "_timeout_ns",
+        "counters", "device", "events", "name", "state",
+    )
 
-    def __init__(self, devices: Iterable[ManagedDevice[Any]]) -> None:
+    def __init__(
+        self, name: str, device: Any, timeout_ns: int, events: deque[HealthEvent],
+        poll: Callable[[int], T | None] | None, reopen: Callable[[], None] | None = None,
+    ) -> None:
+        self.name = name
+        self.device = device
+        self.counters = DeviceCounters()
+        self.events = events
+        self.state = DeviceState.INIT
+        self._poll = poll
+        self._reopen = reopen
+        self._timeout_ns = timeout_ns
+        self._last: Reading[T] = absent()
+        self._doubt: Quality | None = None
+        self._heard_ns = 0
+        self._setup_ns = 0
+        self._setups = 0
+        self._sequence: Generator[None, None, None] | None = self._speak()
+
+    def service(self, now_ns: int) -> None:
+        """Set up, hear what has arrived, notice silence. Never blocks, never raises DeviceError."""
+        try:
+            if self._sequence is not None:
+                try:
+                    next(self._sequence)
+                except StopIteration:
+                    self._sequence = None
+            elif self._poll is not None:
+                self.counters.transactions += 1
+                sample = self._poll(now_ns)
+                if sample is not None:
+                    self.hear(sample, now_ns)
+        except DeviceError as error:
+            self._sequence = None
+            self.refuse(error.cause, now_ns)
+        # The pause between two set-ups doubles: a part that is not there is asked less and less.
+        quiet_ns = now_ns - max(self._heard_ns, self._setup_ns)
+        if quiet_ns > self._timeout_ns and self._sequence is None:
+            self._silent(now_ns)
+
+    def hear(self, sample: T, now_ns: int) -> None:
+        """A whole sample has arrived."""
+        self.counters.samples += 1
+        self._heard_ns = now_ns
+        self._setups = 0
+        self._doubt = None
+        self._last = Reading(sample, now_ns, Quality.OK)
+        if self.state is not DeviceState.OK:
+            self._set_state(DeviceState.OK, now_ns, None)
+
+    def refuse(self, cause: Cause, now_ns: int) -> None:
+        """Something has arrived that is no sample, or the port failed."""
+        self.counters.fail(cause)
+        self._doubt = AT_ONCE.get(cause, self._doubt)
+        if self.state is DeviceState.OK:
+            self._set_state(DeviceState.DEGRADED, now_ns, cause)
+
+    def reading(self, now_ns: int) -> Reading[T]:
+        """Last sample with its quality as of ``now_ns``."""
+        last = self._last
+        if last.value is None or self.state is DeviceState.LOST:
+            quality = Quality.ABSENT
+        elif self._doubt is not None:
+            quality = self._doubt
+        elif now_ns - last.t_ns > self._timeout_ns:
+            quality = Quality.STALE
+        else:
+            return last
+        return Reading(last.value, last.t_ns, quality)
+
+    def _silent(self, now_ns: int) -> None:
+        self.counters.fail(Cause.SILENT)
+        self._setups += 1
+        if self._setups > REINITIALISATIONS_TO_LOST:
+            if self.state is not DeviceState.LOST:
+                self._set_state(DeviceState.LOST, now_ns, Cause.SILENT)
+        elif self.state is DeviceState.OK:
+            self._set_state(DeviceState.DEGRADED, now_ns, Cause.SILENT)
+        # Waits one more time-out before the next set-up, and longer each time.
+        self._setup_ns = now_ns + min((1 << min(self._setups, 6)) * self._timeout_ns, SILENT_PAUSE_NS)
+        if self._reopen is not None:
+            try:
+                self._reopen()
+            except DeviceError as error:
+                self.counters.fail(error.cause)
+                return
+        self._sequence = self._speak()
+
+    def _speak(self) -> Generator[None, None, None] | None:
+        self.counters.initialisations += 1
+        start = getattr(self.device, "initialise", None)
+        sequence: Generator[None, None, None] | None = start() if start is not None else None
+        return sequence
+
+    def _set_state(self, state: DeviceState, now_ns: int, cause: Cause | None) -> None:
+        self.state = state
+        self.events.append(HealthEvent(now_ns, self.name, state, cause))
+
+
+class BusSlots:
+    """Shares the slots of one bus: whoever has begun a sequence ends it, then whoever is due longest.
+
+    A device with a period of 0 is served until it has been initialised, and for what is ordered of it. While the
+    guard has the bus out of service, no slot is granted and the recovery goes on instead.
+    """
+
+    __slots__ = ("_current", "_devices", "granted", "guard", "used")
+
+    def __init__(self, devices: Iterable[ManagedDevice[Any]], guard: Guard | None = None) -> None:
         self._devices = tuple(devices)
         self._current: ManagedDevice[Any] | None = None
+        self.guard = guard
         self.granted = 0
         self.used = 0
 
     def step(self, now_ns: int) -> None:
         """Grant one slot."""
+        guard = self.guard
+        if guard is not None and not guard.in_service:
+            self._current = None
+            guard.step(now_ns)
+            return
         self.granted += 1
         device = self._current
         if device is None:
@@ -256,13 +503,19 @@ class BusSlots:
             if device is None:
                 return
         self.used += 1
-        device.step(now_ns)
+        cause = device.step(now_ns)
         self._current = device if device.busy else None
+        if guard is not None:
+            guard.note(device.name, cause, now_ns)
+            if cause in HOLDS:
+                device.blame(now_ns)
 
     def _most_overdue(self, now_ns: int) -> ManagedDevice[Any] | None:
         best: ManagedDevice[Any] | None = None
         best_due = now_ns + 1
         for device in self._devices:
+            if device.ordered:
+                return device
             if device.due_ns < best_due and (device.period_ns or device.state is not DeviceState.OK):
                 best, best_due = device, device.due_ns
         return best

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -81,6 +81,10 @@ class ImuDevice:
     def ready(self) -> bool:
         """Whether the unit is set up and answers."""
         return self._managed.ready
+
+    def owns(self, device: ManagedDevice[Any]) -> bool:
+        """Whether this is the managed device behind it, which takes no part in slots."""
+        return device is self._managed
 
     def sense(self, now_ns: int) -> None:
         """One burst, or some steps of set-up while it isn't configured."""

@@ -56,7 +56,7 @@ class SimCanBus:
       probability below 1 drops single frames.
     * BIT_FLIP: one data bit of a frame arrives changed; frames without data are not hit.
     * BUS_OFF: the flight computer's controller leaves the bus at its next call, hears nothing and raises BUS_OFF
-      until :meth:`reinit` or until the fault is cleared. A fault without ``count`` throws it off again.
+      until :meth:`reopen` or until the fault is cleared. A fault without ``count`` throws it off again.
     * TIMEOUT: ``send`` finds the transmit queue full; with an address, only for frames to that node.
 
     Args:
@@ -116,8 +116,8 @@ class SimCanBus:
             self._refuse_off()
         return self._queue.popleft() if self._queue else None
 
-    def reinit(self) -> None:
-        """Re-initialise the controller: on the bus again, receive queue empty."""
+    def reopen(self) -> None:
+        """See drivers.bus.protocol.ReopenableBus. The controller is on the bus again, its, receive queue empty."""
         self._off = False
         self._queue.clear()
 

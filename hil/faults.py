@@ -15,7 +15,7 @@ import numpy as np
 
 from drivers.errors import Cause, DeviceError
 
-__all__ = ["ActiveFault", "Fault", "FaultKind", "FaultSet"]
+__all__ = ["ActiveFault", "Fault", "FaultKind", "FaultSet", "Recovery"]
 
 
 @unique
@@ -36,6 +36,17 @@ class FaultKind(Enum):
     BUS_OFF = "bus_off"
     ABSENT = "absent"
 
+
+@unique
+class Recovery(Enum):
+    """What flight software can do to a bus, from the mildest on."""
+
+    CLEAR = "clear"
+    REOPEN = "reopen"
+    POWER = "power"
+
+
+_STRENGTH = {recovery: strength for strength, recovery in enumerate(Recovery)}
 
 RAISES: dict[FaultKind, Cause] = {
     FaultKind.NACK_ADDRESS: Cause.NACK_ADDRESS,
@@ -63,6 +74,8 @@ class Fault:
         byte: which byte of the transfer BIT_FLIP changes, counted from 0; ``None`` draws one.
         bit: which bit of that byte, 0 the least significant; ``None`` draws one.
         count: how many transfers are hit before the fault clears itself; ``None`` for no end.
+        until: which recovery of the flight software ends it: CLEAR (nine clocks), REOPEN (of the adapter) or POWER (of
+            the rail); a later rung ends what an earlier one would. ``None`` if none of them does.
     """
 
     kind: FaultKind
@@ -73,6 +86,7 @@ class Fault:
     byte: int | None = None
     bit: int | None = None
     count: int | None = None
+    until: Recovery | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.probability <= 1.0:
@@ -136,6 +150,13 @@ class FaultSet:
             self.active.clear()
         elif handle in self.active:
             self.active.remove(handle)
+
+    def recover(self, recovery: Recovery) -> None:
+        """End the faults that this recovery ends."""
+        for handle in tuple(self.active):
+            until = handle.fault.until
+            if until is not None and _STRENGTH[until] <= _STRENGTH[recovery]:
+                self.active.remove(handle)
 
     def strike(self, handle: ActiveFault) -> bool:
         """Draw whether a matching transfer is hit, and count the hit. Ends a fault whose count is used up."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["CanBus", "CanFrame", "GpioBus", "I2cBus", "SerialBus", "SpiBus"]
+__all__ = ["CanBus", "CanFrame", "ClearableBus", "GpioBus", "I2cBus", "ReopenableBus", "SerialBus", "SpiBus"]
 
 
 @runtime_checkable
@@ -86,3 +86,19 @@ class GpioBus(Protocol):
 
     def get(self, line: str) -> bool:
         """Level of a line, input or output. Raises as ``set``."""
+
+
+@runtime_checkable
+class ClearableBus(Protocol):
+    """An I2C segment whose lines can be clocked by hand."""
+
+    def clear_bus(self) -> None:
+        """Nine clocks and a STOP (UM10204, 3.1.16). Raises STUCK_BUS if the data line stays low, PROTOCOL if it can't."""
+
+
+@runtime_checkable
+class ReopenableBus(Protocol):
+    """A bus whose adapter can be closed and opened anew."""
+
+    def reopen(self) -> None:
+        """Close and open. Raises ABSENT, PERMISSION as opening does."""

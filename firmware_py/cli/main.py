@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -343,6 +344,76 @@ def doctor(
 
         Console().print(checks_table(checks))
     raise typer.Exit(1 if any(c.status is Status.FAIL for c in checks) else 0)
+
+
+BoardOption = Annotated[str, typer.Option(help="Board file, or the name of one that ships.")]
+RigOption = Annotated[bool, typer.Option("--rig", help="Ask the simulated chips instead of this computer's buses.")]
+BodyOption = Annotated[str | None, typer.Option(help="Body file or name; by default one that fits the board.")]
+
+
+@app.command(
+    epilog="Examples:\n\n  qiki probe --rig\n\n  qiki probe --board my-board.yaml --json\n\n  qiki probe --watch"
+)
+def probe(
+    board: BoardOption = "qiki-rpi",
+    rig: RigOption = False,
+    body: BodyOption = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Set devices up, poll them as in flight, show them.")] = False,
+    listen_s: Annotated[float, typer.Option(min=0.1, max=60.0, help="How long to listen for parts that speak.")] = 2.5,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="End of --watch; by default Ctrl-C.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Walk every bus of a board: what answers, what is missing, what is another part, and what to do."""
+    from firmware_py.cli import bench
+
+    def show() -> int:
+        if watch:
+            return bench.watch(board, rig, body, seconds)
+        return bench.probe(board, rig, body, listen_s, as_json)
+
+    raise typer.Exit(_at_the_bench(show))
+
+
+@app.command(
+    epilog="Examples:\n\n  qiki chip bus_monitor read --rig\n\n  qiki chip bus_monitor dump\n\n"
+    "  qiki chip bus_monitor read vbus\n\n  qiki chip bus_monitor write adc_config fb68 --arm\n\n"
+    "  qiki chip ina226 decode bus_voltage 2570"
+)
+def chip(
+    name: Annotated[str, typer.Argument(help="Device of the board; for decode the part.")],
+    action: Annotated[str, typer.Argument(help="read, dump, write or decode.")],
+    what: Annotated[str | None, typer.Argument(help="Register (read, write) or codec (decode).")] = None,
+    value: Annotated[str | None, typer.Argument(help="Bytes in hexadecimal.")] = None,
+    board: BoardOption = "qiki-rpi",
+    rig: RigOption = False,
+    body: BodyOption = None,
+    arm: Annotated[bool, typer.Option("--arm", help="Allow writes: configure before a read; a register.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """One chip on the bench: a sample, a register, all registers, a write; or bytes decoded without any chip."""
+    from firmware_py.cli import bench
+
+    def show() -> int:
+        if action == "decode":
+            return bench.decode(name, what, value, as_json)
+        return bench.chip(name, action, what, value, board, rig, body, arm, as_json)
+
+    raise typer.Exit(_at_the_bench(show))
+
+
+def _at_the_bench(show: Callable[[], int]) -> int:
+    from drivers.errors import DeviceError
+    from firmware_py.cli.bench import BenchError
+    from hal.profile import ConfigError
+
+    try:
+        return show()
+    except ConfigError as error:
+        _refuse(str(error))
+    except BenchError as error:
+        _refuse(str(error), error.next_step)
+    except DeviceError as error:
+        _refuse(str(error))
 
 
 @app.command(epilog="Example:\n\n  qiki docs --check")

@@ -273,11 +273,19 @@ class _ReplayBus:
         self._buses = buses
         self._index = index
 
+    def reopen(self) -> None:
+        """See ReopenableBus."""
+        self._buses.command(self._index, Op.BUS_REOPEN, None, b"")
+
 
 class ReplayI2c(_ReplayBus):
     """I2cBus of a recording."""
 
     __slots__ = ()
+
+    def clear_bus(self) -> None:
+        """See ClearableBus."""
+        self._buses.command(self._index, Op.BUS_CLEAR, None, b"")
 
     def write(self, address: int, data: bytes) -> None:
         """See I2cBus."""

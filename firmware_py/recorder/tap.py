@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections import deque
 from enum import IntEnum, unique
-from typing import Final, overload
+from typing import Any, Final, overload
 
 from drivers.bus.protocol import CanBus, CanFrame, GpioBus, I2cBus, SerialBus, SpiBus
-from drivers.errors import DeviceError
+from drivers.errors import Cause, DeviceError
 
 __all__ = ["EXTENDED", "CanTap", "GpioTap", "I2cTap", "Op", "SerialTap", "SpiTap", "TapLog", "Transfer"]
 
 Transfer = tuple[int, int, int | str | None, bytes | int, bytes | None, str | None]
 """Bus index, :class:`Op`, where, sent, received, fault.
 
-* where: I2C address, SPI select, CAN identifier (with :data:`EXTENDED` if 29 bits), GPIO line; ``None`` on serial.
+* where: I2C address, SPI select, CAN identifier (with :data:`EXTENDED` if 29 bits), GPIO line; ``None`` on serial and
+  for what is done to a bus as a whole.
 * sent: the bytes sent. For a reception: how many polls before it, since the last transfer of this bus in the tick,
   came back empty. For SPI_CONFIGURE: mode, then the clock limit in Hz as u32, little-endian.
 * received: the bytes received; ``None`` if the operation receives nothing or failed.
@@ -44,6 +45,8 @@ class Op(IntEnum):
     SERIAL_READ = 9
     GPIO_SET = 10
     GPIO_GET = 11
+    BUS_CLEAR = 12
+    BUS_REOPEN = 13
 
 
 # Plain ints: looking up a member of an enum costs as much as the rest of a tap.
@@ -58,6 +61,8 @@ _SERIAL_WRITE: Final = 8
 _SERIAL_READ: Final = 9
 _GPIO_SET: Final = 10
 _GPIO_GET: Final = 11
+_BUS_CLEAR: Final = 12
+_BUS_REOPEN: Final = 13
 
 
 class TapLog:
@@ -131,16 +136,41 @@ class TapLog:
         return taken
 
 
-class I2cTap:
-    """I2cBus that records. ``inner`` is the bus behind it."""
+class _Tap:
+    """What all taps have: the bus behind it, and the recovery of that bus."""
 
     __slots__ = ("_append", "_index", "inner", "name")
 
-    def __init__(self, inner: I2cBus, index: int, log: TapLog) -> None:
+    def __init__(self, inner: Any, index: int, log: TapLog) -> None:
         self.inner = inner
-        self.name = inner.name
+        self.name: str = inner.name
         self._index = index
         self._append = log.rows.append
+
+    def reopen(self) -> None:
+        """See ReopenableBus. Raises PROTOCOL for a bus that cannot be opened anew."""
+        self._whole(_BUS_REOPEN, "reopen", "cannot be opened anew")
+
+    def _whole(self, op: int, name: str, otherwise: str) -> None:
+        action = getattr(self.inner, name, None)
+        try:
+            if action is None:
+                raise DeviceError(self.name, None, Cause.PROTOCOL, otherwise)
+            action()
+        except DeviceError as error:
+            self._append((self._index, op, None, b"", None, error.cause.value))
+            raise
+        self._append((self._index, op, None, b"", None, None))
+
+
+class I2cTap(_Tap):
+    """I2cBus that records. ``inner`` is the bus behind it."""
+
+    __slots__ = ()
+
+    def clear_bus(self) -> None:
+        """See ClearableBus. Raises PROTOCOL for a bus without lines to clock."""
+        self._whole(_BUS_CLEAR, "clear_bus", "has no lines that can be clocked by hand")
 
     def write(self, address: int, data: bytes) -> None:
         """See I2cBus."""
@@ -172,16 +202,10 @@ class I2cTap:
         return answer
 
 
-class SpiTap:
+class SpiTap(_Tap):
     """SpiBus that records. ``inner`` is the bus behind it."""
 
-    __slots__ = ("_append", "_index", "inner", "name")
-
-    def __init__(self, inner: SpiBus, index: int, log: TapLog) -> None:
-        self.inner = inner
-        self.name = inner.name
-        self._index = index
-        self._append = log.rows.append
+    __slots__ = ()
 
     def configure(self, select: int, mode: int, max_hz: int) -> None:
         """See SpiBus."""
@@ -204,17 +228,14 @@ class SpiTap:
         return answer
 
 
-class CanTap:
+class CanTap(_Tap):
     """CanBus that records. ``inner`` is the bus behind it; ``empty_polls`` counts since the last transfer or take."""
 
-    __slots__ = ("_append", "_index", "empty_polls", "inner", "name")
+    __slots__ = ("empty_polls",)
 
     def __init__(self, inner: CanBus, index: int, log: TapLog) -> None:
-        self.inner = inner
-        self.name = inner.name
+        super().__init__(inner, index, log)
         self.empty_polls = 0
-        self._index = index
-        self._append = log.rows.append
 
     def send(self, frame: CanFrame) -> None:
         """See CanBus."""
@@ -244,17 +265,14 @@ class CanTap:
         return frame
 
 
-class SerialTap:
+class SerialTap(_Tap):
     """SerialBus that records. ``inner`` is the bus behind it; ``empty_polls`` as for CanTap."""
 
-    __slots__ = ("_append", "_index", "empty_polls", "inner", "name")
+    __slots__ = ("empty_polls",)
 
     def __init__(self, inner: SerialBus, index: int, log: TapLog) -> None:
-        self.inner = inner
-        self.name = inner.name
+        super().__init__(inner, index, log)
         self.empty_polls = 0
-        self._index = index
-        self._append = log.rows.append
 
     def write(self, data: bytes) -> None:
         """See SerialBus."""
@@ -282,16 +300,10 @@ class SerialTap:
         return data
 
 
-class GpioTap:
+class GpioTap(_Tap):
     """GpioBus that records. ``inner`` is the bus behind it."""
 
-    __slots__ = ("_append", "_index", "inner", "name")
-
-    def __init__(self, inner: GpioBus, index: int, log: TapLog) -> None:
-        self.inner = inner
-        self.name = inner.name
-        self._index = index
-        self._append = log.rows.append
+    __slots__ = ()
 
     def set(self, line: str, level: bool) -> None:
         """See GpioBus."""

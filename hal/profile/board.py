@@ -7,7 +7,16 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 __all__ = [
-    "BoardConfig", "BusConfig", "BusKind", "DeviceConfig", "LinesConfig", "MountConfig", "RateConfig", "RealtimeConfig",
+    "ROLE_BUSES",
+    "BoardConfig",
+    "BusConfig",
+    "BusKind",
+    "DeviceConfig",
+    "LinesConfig",
+    "MountConfig",
+    "RateConfig",
+    "RealtimeConfig",
+    "RecoveryConfig",
     "Role",
 ]
 
@@ -15,9 +24,20 @@ Vec3 = tuple[float, float, float]
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)]
 BusKind = Literal["i2c", "spi", "can", "serial", "gpio"]
 Role = Literal[
-    "imu", "star_tracker", "sun_sensor", "magnetometer", "thermal", "bus_monitor", "battery_monitor", "supercap",
-    "valve_node", "mux",
+    "imu", "imu_backup", "star_tracker", "sun_sensor", "magnetometer", "thermal", "rtd", "bus_monitor",
+    "battery_monitor", "power_channel", "supercap", "solar", "battery_gauge", "bms", "hot_swap", "pdu", "valve_node",
+    "radiation", "analog", "radar", "lidar", "range", "discretes", "spectrometer", "clock", "memory", "flash", "mux",
 ]
+ROLE_BUSES: dict[str, tuple[BusKind, ...]] = {
+    "imu": ("spi",), "imu_backup": ("spi",), "star_tracker": ("serial",), "sun_sensor": ("i2c",),
+    "magnetometer": ("i2c",), "thermal": ("i2c",), "rtd": ("spi",), "bus_monitor": ("i2c",),
+    "battery_monitor": ("i2c",), "power_channel": ("i2c",), "supercap": ("i2c",), "solar": ("i2c", "serial"),
+    "battery_gauge": ("i2c",), "bms": ("can",), "hot_swap": ("i2c",), "pdu": ("i2c",), "valve_node": ("can",),
+    "radiation": ("serial",), "analog": ("i2c",), "radar": ("can",), "lidar": ("serial",),
+    "range": ("i2c", "serial"), "discretes": ("i2c",), "spectrometer": ("i2c",), "clock": ("i2c",),
+    "memory": ("i2c",), "flash": ("spi",), "mux": ("i2c",),
+}
+"""Kinds of bus on which a device of each role is served."""
 
 
 class RateConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,6 +57,22 @@ class RealtimeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     lock_memory: bool = True
 
 
+class RecoveryConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What can be done when an I2C bus hangs. A rung that is not given here is left out of the ladder.
+
+    ``scl_line``, ``sda_line``: GPIO lines of the bus's own pins, for nine clocks and a STOP. ``adapter``: the adapter's
+    device in sysfs, ``<driver>/<device>`` under /sys/bus/platform/drivers, bound anew to give the pins back to it.
+    ``mux_reset_line``: GPIO line of the multiplexers' RESET pins, low to reset. ``rail``: rail of the power
+    distribution unit that feeds the bus's chips.
+    """
+
+    scl_line: str | None = None
+    sda_line: str | None = None
+    adapter: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.:-]+$")] | None = None
+    mux_reset_line: str | None = None
+    rail: Name | None = None
+
+
 class BusConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One bus of the board. ``speed_hz`` is clock, bit rate or baud rate."""
 
@@ -44,6 +80,7 @@ class BusConfig(Struct, frozen=True, forbid_unknown_fields=True):
     device: Annotated[str, Meta(min_length=1, max_length=128)]
     speed_hz: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
     timeout_ms: Annotated[int, Meta(ge=1, le=1000)] = 10
+    recovery: RecoveryConfig | None = None
 
 
 class MountConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 import yaml
 
-from hal.profile.board import BoardConfig
+from hal.profile.board import ROLE_BUSES, BoardConfig
 from hal.profile.body import BodyConfig
 from hal.profile.controllability import worst_balanced_share
 from hal.profile.digest import hardware_profile_hash
@@ -328,6 +328,7 @@ def _check_devices(board: BoardConfig, lines: _Lines) -> None:
         raise lines.error(["lines"], "valve_arm, valve_enable and watchdog_kick must be three different lines")
     if sum(bus.kind == "gpio" for bus in board.buses.values()) != 1:
         raise lines.error(["buses"], "exactly one gpio bus is needed, for the valve interlock lines")
+    _check_recovery(board, interlock, lines)
     muxes = {device.name: device for device in board.devices if device.role == "mux"}
     taken: dict[tuple[str, str | None, int | None, int | None], str] = {}
     upstream: dict[tuple[str, int | None], str] = {}
@@ -336,6 +337,10 @@ def _check_devices(board: BoardConfig, lines: _Lines) -> None:
         bus = board.buses.get(device.bus)
         if bus is None:
             raise lines.error([*path, "bus"], f"no bus {device.bus}; buses: {', '.join(board.buses)}")
+        kinds = ROLE_BUSES[device.role]
+        if bus.kind not in kinds:
+            why = f"{device.bus} is {bus.kind}; a device with role {device.role} is on {' or '.join(kinds)}"
+            raise lines.error([*path, "bus"], why)
         if bus.kind in ("i2c", "spi", "can") and device.address is None:
             raise lines.error([*path, "address"], f"missing; a device on {bus.kind} needs one")
         if bus.kind == "i2c" and not 0x08 <= (device.address or 0) <= 0x77:
@@ -366,13 +371,45 @@ def _check_devices(board: BoardConfig, lines: _Lines) -> None:
             raise lines.error([*path, "mount", "normal"], "must be a unit vector within 1 %")
         if device.rate_hz > board.rates.fast_hz:
             raise lines.error([*path, "rate_hz"], f"is above the board's fast rate {board.rates.fast_hz}")
+    canopen = {device.bus for device in board.devices if device.role == "valve_node"}
     for index, device in enumerate(board.devices):
+        if device.role in ("bms", "radar") and device.bus in canopen:
+            # Object lists of a radar use the identifiers of SDO and heartbeat (CiA 301, 7.3.5).
+            why = f"{device.name}: valve nodes are on {device.bus}; their CANopen identifiers must not be shared"
+            raise lines.error(["devices", index, "bus"], why)
         if device.mux is not None and (device.bus, device.address) in upstream:
             other = upstream[(device.bus, device.address)]
             raise lines.error(
                 ["devices", index, "address"],
                 f"{device.name} behind {device.mux} and {other} before it share one address on {device.bus}",
             )
+
+
+def _check_recovery(board: BoardConfig, interlock: tuple[str, ...], lines: _Lines) -> None:
+    """The ladder of a hung bus: lines of its own, and a rail that another bus switches."""
+    used: dict[str, str] = dict.fromkeys(interlock, "the valve interlock")
+    units = [device for device in board.devices if device.role == "pdu"]
+    for name, bus in board.buses.items():
+        recovery = bus.recovery
+        if recovery is None:
+            continue
+        path: list[str | int] = ["buses", name, "recovery"]
+        if bus.kind != "i2c":
+            raise lines.error(path, f"{name} is {bus.kind}; only an i2c bus has a recovery")
+        if (recovery.scl_line is None) != (recovery.sda_line is None):
+            raise lines.error([*path, "scl_line"], "scl_line and sda_line go together")
+        for key in ("scl_line", "sda_line", "mux_reset_line"):
+            line = getattr(recovery, key)
+            if line is not None and line in used:
+                raise lines.error([*path, key], f"line {line} belongs to {used[line]} already")
+            if line is not None:
+                used[line] = f"{name}.{key}"
+        if recovery.rail is not None:
+            if not units:
+                raise lines.error([*path, "rail"], "no device with role pdu switches rails")
+            if units[0].bus == name:
+                why = f"{units[0].name} is on {name} itself and can't be reached when it hangs"
+                raise lines.error([*path, "rail"], why)
 
 
 def _check_fit(body: BodyConfig, board: BoardConfig, lines: _Lines) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from drivers.errors import Cause, DeviceError
-from hil.faults import ActiveFault, Fault, FaultKind, FaultSet
+from hil.faults import ActiveFault, Fault, FaultKind, FaultSet, Recovery
 
 __all__ = ["I2cChip", "I2cSwitch", "SimI2cBus"]
 
@@ -71,6 +71,36 @@ class SimI2cBus:
         self._route: dict[int, _Place] = {}
         self._contended: frozenset[int] = frozenset()
         self._last_write: dict[int, bytes] = {}
+        self._powered = True
+        self.cleared = self.reopened = 0
+        """How often flight software sent nine clocks, and opened the adapter anew."""
+
+    def clear_bus(self) -> None:
+        """Nine clocks and a STOP from the flight computer: ends the faults that this ends."""
+        self.cleared += 1
+        self._faults.recover(Recovery.CLEAR)
+
+    def reopen(self) -> None:
+        """The flight computer opens its adapter anew: ends the faults that this ends."""
+        self.reopened += 1
+        self._faults.recover(Recovery.REOPEN)
+
+    def set_power(self, powered: bool) -> None:
+        """Take or give the supply of every chip on the bus. Without it nothing answers; with it all start anew."""
+        if powered == self._powered:
+            return
+        self._powered = powered
+        if powered:
+            self._faults.recover(Recovery.POWER)
+            chips = list(self._chips.values())
+            for switch in self._switches:
+                for segment in switch.segments:
+                    chips += segment.values()
+            for chip in chips:
+                restart = getattr(chip, "reset", None)
+                if restart is not None:
+                    restart()
+        self._reroute()
 
     def attach(self, address: int, chip: I2cChip) -> None:
         """Put a chip on the bus. Raises ValueError for a reserved or taken address, also one behind a switch."""
@@ -143,7 +173,7 @@ class SimI2cBus:
                         route[address] = _Place(chip, channel)
         for address in contended:
             del route[address]
-        self._route = route
+        self._route = route if self._powered else {}
         self._contended = frozenset(contended)
 
     def _channel_open(self, channel: int) -> bool:

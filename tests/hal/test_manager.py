@@ -124,7 +124,7 @@ def test_three_failures_lead_to_reinitialisation_and_an_answer_back_to_ok() -> N
     chip, device, events = make(log)
     slots = BusSlots([device])
     fly(device, slots, 0, 100)
-    chip.cause = Cause.TIMEOUT
+    chip.cause = Cause.NACK_ADDRESS
     fly(device, slots, 100, 250)
     assert device.state is DeviceState.INIT
     chip.cause = None
@@ -134,7 +134,7 @@ def test_three_failures_lead_to_reinitialisation_and_an_answer_back_to_ok() -> N
     states = [event.state for event in events]
     assert states == [DeviceState.DEGRADED, DeviceState.OK, DeviceState.DEGRADED, DeviceState.INIT,
                       DeviceState.DEGRADED, DeviceState.OK]
-    assert device.counters.by_cause == {"timeout": device.counters.failures}
+    assert device.counters.by_cause == {"nack_address": device.counters.failures}
 
 
 def test_a_dead_device_is_given_up_asked_ever_more_rarely_and_taken_back() -> None:
@@ -227,7 +227,7 @@ def test_the_first_pause_before_a_new_set_up_is_the_devices_own() -> None:
     device: ManagedDevice[int] = ManagedDevice("chip", chip, 5 * MS, 400 * MS, deque(), pause_ns=5 * MS)
     slots = BusSlots([device])
     fly(device, slots, 0, 100)
-    chip.cause = Cause.TIMEOUT
+    chip.cause = Cause.NACK_ADDRESS
     fly(device, slots, 100, 115)
     assert device.state is DeviceState.INIT
     log.clear()

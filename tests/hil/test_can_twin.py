@@ -230,7 +230,7 @@ def test_bus_off_lasts_until_it_is_cleared() -> None:
         with pytest.raises(DeviceError) as caught:
             call()
         assert caught.value.cause is Cause.BUS_OFF
-    bus.reinit()
+    bus.reopen()
     with pytest.raises(DeviceError):
         bus.receive()
     a.transmit(frame(0x710, 5), 0)
@@ -247,7 +247,7 @@ def test_a_single_bus_off_is_healed_by_reinitialising() -> None:
         with pytest.raises(DeviceError):
             bus.send(frame(0x80))
     assert bus.bus_off
-    bus.reinit()
+    bus.reopen()
     assert not bus.bus_off
     bus.send(frame(0x81))
     assert a.frames == [frame(0x81)]

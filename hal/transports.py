@@ -1,0 +1,322 @@
+"""Opens the real buses of a board: each that can be opened is, each that can't says why and what to do about it.
+
+One dead bus doesn't keep the others closed. ``OpenBuses.complete`` puts a stand-in for every bus that failed, which
+answers each call with the error of its opening, so that the planes start and show its devices as absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn
+
+from drivers.bus.counted import InUse, MissingLibrary
+from drivers.bus.gpio_chip import GpioChip
+from drivers.bus.i2c_dev import LinuxI2cBus
+from drivers.bus.i2c_recovery import BusClear, clear_bus, rebind
+from drivers.bus.protocol import CanFrame
+from drivers.bus.serial_port import SerialPort
+from drivers.bus.spi_dev import LinuxSpiBus
+from drivers.errors import Cause, DeviceError
+from hal.causes import CAUSES
+from hal.profile.board import BoardConfig, BusConfig, BusKind
+
+__all__ = ["OPENERS", "AbsentBus", "OpenBuses", "Opener", "advice", "open_buses"]
+
+Clock = Callable[[], int]
+Opener = Callable[[str, BoardConfig, Clock], Any]
+"""Opens one bus of a board by name. Raises DeviceError."""
+
+HALF_CLOCK_NS = 5_000
+"""Half a period at 100 kHz."""
+LONGEST_SPIN = 10_000
+"""Looks at the clock in one wait, so that a clock that stands still holds nobody."""
+PLATFORM_DEVICES = Path("/sys/bus/platform/devices")
+
+
+class AbsentBus:
+    """Stands in for a bus that couldn't be opened: every call raises the error of its opening."""
+
+    def __init__(self, name: str, error: DeviceError) -> None:
+        self.name = name
+        self._cause, self._detail = error.cause, error.detail
+
+    def _refuse(self, address: int | None = None) -> NoReturn:
+        raise DeviceError(self.name, address, self._cause, self._detail)
+
+    def write(self, *arguments: object) -> None:
+        """See I2cBus and SerialBus."""
+        self._refuse(_address(arguments))
+
+    def read(self, *arguments: object) -> bytes:
+        """See I2cBus and SerialBus."""
+        self._refuse(_address(arguments))
+
+    def write_read(self, address: int, data: bytes, count: int) -> bytes:  # noqa: ARG002
+        """See I2cBus."""
+        self._refuse(address)
+
+    def configure(self, select: int, mode: int, max_hz: int) -> None:  # noqa: ARG002
+        """See SpiBus."""
+        self._refuse(select)
+
+    def transfer(self, select: int, data: bytes) -> bytes:  # noqa: ARG002
+        """See SpiBus."""
+        self._refuse(select)
+
+    def send(self, frame: CanFrame) -> None:  # noqa: ARG002
+        """See CanBus."""
+        self._refuse()
+
+    def receive(self) -> CanFrame | None:
+        """See CanBus."""
+        self._refuse()
+
+    def set(self, line: str, level: bool) -> None:  # noqa: ARG002
+        """See GpioBus."""
+        self._refuse()
+
+    def get(self, line: str) -> bool:  # noqa: ARG002
+        """See GpioBus."""
+        self._refuse()
+
+
+def _address(arguments: tuple[object, ...]) -> int | None:
+    """First of an I2C call's arguments; a serial port's calls have one argument and no address."""
+    return arguments[0] if len(arguments) == 2 and isinstance(arguments[0], int) else None
+
+
+class OpenBuses(Mapping[str, Any]):
+    """The buses of a board that are open, by name; a context manager that closes them.
+
+    ``failures`` has the error of every bus that could not be opened.
+    """
+
+    def __init__(self, board: BoardConfig) -> None:
+        self.board = board
+        self.failures: dict[str, DeviceError] = {}
+        self._buses: dict[str, Any] = {}
+        self._stack = ExitStack()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._buses[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._buses)
+
+    def __len__(self) -> int:
+        return len(self._buses)
+
+    def __enter__(self) -> OpenBuses:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every bus, the last opened first, and all of them even if one fails to."""
+        self._buses.clear()
+        self._stack.close()
+
+    def complete(self) -> dict[str, Any]:
+        """Every bus of the board, an :class:`AbsentBus` for those that failed."""
+        absent = {name: AbsentBus(name, error) for name, error in self.failures.items()}
+        return {name: self._buses.get(name, absent.get(name)) for name in self.board.buses}
+
+    def advice(self) -> dict[str, str]:
+        """What to do about each failure."""
+        return {name: advice(self.board.buses[name], error) for name, error in self.failures.items()}
+
+    def _add(self, name: str, bus: Any) -> None:
+        self._buses[name] = bus
+        self._stack.callback(bus.close)
+
+
+def open_buses(
+    board: BoardConfig, now_ns: Clock, *, openers: Mapping[BusKind, Opener] | None = None
+) -> OpenBuses:
+    """Open what can be opened of a board's buses.
+
+    Args:
+        board: its description.
+        now_ns: clock of the flight program, for deadlines and latencies.
+        openers: how each kind of bus is opened; the real transports by default.
+    """
+    table = OPENERS if openers is None else openers
+    buses = OpenBuses(board)
+    with ExitStack() as guard:
+        guard.callback(buses.close)
+        for name, config in board.buses.items():
+            try:
+                buses._add(name, table[config.kind](name, board, now_ns))
+            except DeviceError as error:
+                buses.failures[name] = error
+        guard.pop_all()
+    return buses
+
+
+def _open_i2c(name: str, board: BoardConfig, now_ns: Clock) -> LinuxI2cBus:
+    config = board.buses[name]
+    return LinuxI2cBus(
+        name, config.device, config.timeout_ms, now_ns, clear=_clearer(name, board, now_ns)
+    )
+
+
+def _clearer(name: str, board: BoardConfig, now_ns: Clock) -> Callable[[], BusClear] | None:
+    """Nine clocks by GPIO and the pins back to the adapter, if the board tells the lines."""
+    recovery = board.buses[name].recovery
+    chip = next((bus.device for bus in board.buses.values() if bus.kind == "gpio"), None)
+    if recovery is None or recovery.scl_line is None or recovery.sda_line is None or chip is None:
+        return None
+    scl, sda, adapter, label = recovery.scl_line, recovery.sda_line, recovery.adapter, chip
+
+    def settle() -> None:
+        end = now_ns() + HALF_CLOCK_NS
+        for _ in range(LONGEST_SPIN):
+            if now_ns() >= end:
+                return
+
+    def clear() -> BusClear:
+        # The pins are taken for these clocks only: as long as they are GPIO, they are no I2C.
+        lines = GpioChip(name, label, (), (), now_ns, open_drain=(scl, sda))
+        try:
+            return clear_bus(lines, scl, sda, settle)
+        finally:
+            lines.close()
+            if adapter is not None:
+                rebind(PLATFORM_DEVICES / adapter.partition("/")[2], name)
+
+    return clear
+
+
+def _open_spi(name: str, board: BoardConfig, now_ns: Clock) -> LinuxSpiBus:
+    config = board.buses[name]
+    return LinuxSpiBus(name, config.device, config.timeout_ms, now_ns, max_hz=config.speed_hz)
+
+
+def _open_serial(name: str, board: BoardConfig, now_ns: Clock) -> SerialPort:
+    config = board.buses[name]
+    return SerialPort(name, config.device, _speed(name, config), config.timeout_ms, now_ns)
+
+
+def _open_gpio(name: str, board: BoardConfig, now_ns: Clock) -> GpioChip:
+    lines = board.lines
+    resets = {
+        bus.recovery.mux_reset_line: None
+        for bus in board.buses.values()
+        if bus.recovery is not None and bus.recovery.mux_reset_line is not None
+    }
+    outputs = (lines.valve_arm, lines.valve_enable, lines.watchdog_kick, *resets)
+    return GpioChip(name, board.buses[name].device, (), outputs, now_ns)
+
+
+def _open_can(name: str, board: BoardConfig, now_ns: Clock) -> Any:  # noqa: ARG001 - CAN needs no clock of ours
+    config = board.buses[name]
+    module = import_module("drivers.bus.can_open")
+    return module.open_can(name, config.device, _speed(name, config), config.timeout_ms)
+
+
+def _speed(name: str, config: BusConfig) -> int:
+    if config.speed_hz is None:
+        raise DeviceError(name, None, Cause.PROTOCOL, f"the board gives no speed_hz for {config.device}")
+    return config.speed_hz
+
+
+OPENERS: Mapping[BusKind, Opener] = {
+    "i2c": _open_i2c, "spi": _open_spi, "serial": _open_serial, "gpio": _open_gpio, "can": _open_can,
+}
+
+_GROUPS: Mapping[BusKind, str] = {"i2c": "i2c", "spi": "spi", "gpio": "gpio", "serial": "dialout"}
+_CONFIG = "/boot/firmware/config.txt"
+_I2C_OVERLAYS = {"1": "dtparam=i2c_arm=on", "0": "dtparam=i2c_vc=on"}
+_SPI_OVERLAYS = {"0": "dtparam=spi=on", "1": "dtoverlay=spi1-3cs"}
+
+
+def advice(config: BusConfig, error: DeviceError) -> str:
+    """What to do about an error of a bus: group, overlay, command, address; one or two sentences.
+
+    Args:
+        config: the bus in the board description.
+        error: of its opening, or of a transfer on it.
+    """
+    if isinstance(error, MissingLibrary):
+        return f"{error.library} is missing: pip install 'qiki-flight[board]'"
+    if isinstance(error, InUse):
+        return _owner(config)
+    if error.cause is Cause.PERMISSION:
+        return _permission(config)
+    if error.cause is Cause.ABSENT:
+        return _absent(config)
+    return _transfer(config, error)
+
+
+def _owner(config: BusConfig) -> str:
+    device = config.device
+    if config.kind == "gpio":
+        return f"find the owner with `gpioinfo` and stop it; the lines of {device} have one owner each"
+    nodes = f"{device}.*" if config.kind == "spi" else device
+    return f"find the owner with `sudo fuser -v {nodes}` and stop it; a bus has one owner"
+
+
+def _permission(config: BusConfig) -> str:
+    if config.kind == "can":
+        return f"setting {config.device} up takes root: {_link(config)}"
+    group = _GROUPS[config.kind]
+    return f"join the group {group} (`sudo usermod -aG {group} $USER`) and log in again"
+
+
+def _link(config: BusConfig) -> str:
+    return f"`sudo ip link set {config.device} up type can bitrate {config.speed_hz or 500_000} restart-ms 0`"
+
+
+def _absent(config: BusConfig) -> str:
+    kind, device = config.kind, config.device
+    number = device.rpartition("-")[2] if kind == "i2c" else device.rpartition("spidev")[2]
+    if kind == "i2c":
+        line = _I2C_OVERLAYS.get(number, f"dtoverlay=i2c{number}")
+        tail = " (or `sudo raspi-config nonint do_i2c 0`)" if number == "1" else ""
+        return f"enable it with {line} in {_CONFIG}{tail}, load i2c-dev (`sudo modprobe i2c-dev`) and restart"
+    if kind == "spi":
+        line = _SPI_OVERLAYS.get(number, f"dtoverlay=spi{number}-1cs")
+        tail = " (or `sudo raspi-config nonint do_spi 0`)" if number == "0" else ""
+        return f"enable it with {line} in {_CONFIG}{tail} and restart"
+    if kind == "serial":
+        return _absent_serial(device)
+    if kind == "can":
+        how = "`sudo modprobe vcan; sudo ip link add dev {0} type vcan`" if device.startswith("vcan") else (
+            "enable the controller with dtoverlay=mcp251xfd,spi0-0,interrupt=25 (or your board's overlay) in " + _CONFIG
+        )
+        return f"{how.format(device)}, then {_up(config)}"
+    return f"name the chip as `gpiodetect` does and the lines as `gpioinfo` does; the board says {device}"
+
+
+def _up(config: BusConfig) -> str:
+    return f"`sudo ip link set {config.device} up`" if config.device.startswith("vcan") else _link(config)
+
+
+def _absent_serial(device: str) -> str:
+    name = Path(device).name
+    if name.startswith(("ttyUSB", "ttyACM")) or "/serial/by-id/" in device:
+        return "plug the adapter in, and name it as /dev/serial/by-id/ does: those names stay"
+    if name.startswith("ttyAMA") and name[6:].isdigit() and name != "ttyAMA0":
+        return f"enable it with dtoverlay=uart{name[6:]} in {_CONFIG} and restart"
+    return f"enable it with enable_uart=1 in {_CONFIG}, take the console away from it in cmdline.txt, and restart"
+
+
+def _transfer(config: BusConfig, error: DeviceError) -> str:
+    """Of a bus that is open: the cause's own advice, and the command that shows more."""
+    general = CAUSES[error.cause].advice
+    if config.kind == "i2c" and error.cause in (Cause.NACK_ADDRESS, Cause.NACK_DATA):
+        number = config.device.rpartition("-")[2]
+        where = f" at 0x{error.address:02x}" if error.address is not None else ""
+        return f"{general}; `i2cdetect -y {number}` shows what answers, nothing did{where}"
+    if config.kind == "can" and error.cause is Cause.BUS_OFF:
+        return f"{general}; then {_link(config)}"
+    if error.detail:
+        return f"{error.detail}: {general}"
+    return general

@@ -135,6 +135,27 @@ def test_flags_from_before_are_forgiven_once_read() -> None:
     ready(unit)
 
 
+def test_identify_names_product_and_firmware_and_writes_nothing() -> None:
+    unit = Unit()
+    unit.registers[0x6C] = 0x0105
+    before = dict(unit.registers)
+    assert run(unit, adis16470.Device(unit, 0, adis16470.Settings()).identify()) == "ADI ADIS16470 firmware 1.05"
+    assert unit.registers == before
+
+
+def test_the_bench_reads_and_writes_whole_registers() -> None:
+    unit = Unit()
+    device = adis16470.Device(unit, 0, adis16470.Settings())
+    named = {register.name: register for register in adis16470.REGISTERS}
+    device.write_register(named["DEC_RATE"], b"\x01\xf3")
+    assert unit.registers[0x64] == 499
+    assert device.read_register(named["DEC_RATE"]) == b"\x01\xf3"
+    for register, data in ((named["PROD_ID"], b"\x00\x00"), (named["DEC_RATE"], b"\x00")):
+        with pytest.raises(DeviceError) as caught:
+            device.write_register(register, data)
+        assert caught.value.cause is Cause.PROTOCOL
+
+
 def test_a_register_that_does_not_hold_is_refused() -> None:
     class Forgetful(Unit):
         def transfer(self, select: int, data: bytes) -> bytes:
@@ -193,7 +214,7 @@ def test_a_restarted_unit_is_refused_until_initialised() -> None:
         unit.counter = 10 * tick
         with pytest.raises(DeviceError) as caught:
             device.read(5 * MS * tick)
-        assert caught.value.cause is Cause.IMPLAUSIBLE
+        assert caught.value.cause is Cause.RESET
     run(unit, device.initialise())
     assert device.read(100 * MS).counter == 40
 

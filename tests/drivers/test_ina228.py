@@ -209,8 +209,8 @@ def test_brown_out_is_found_and_stays_refused_until_initialised() -> None:
         except DeviceError as error:
             causes.append(error.cause)
     assert len(causes) >= 6  # and every sample after the first discovery
-    assert set(causes) == {Cause.IMPLAUSIBLE}
-    assert refusal(device.acquire()) is Cause.IMPLAUSIBLE
+    assert set(causes) == {Cause.RESET}
+    assert refusal(device.acquire()) is Cause.RESET
     run(bus, device.initialise())
     assert run(bus, device.acquire()) is not None
 
@@ -221,9 +221,32 @@ def test_a_configuration_once_misread_is_believed_when_seen_right() -> None:
     for _ in range(3):
         run(bus, device.acquire())
     right, bus.words[0x01] = bus.words[0x01], b"\xff\xff"
-    assert refusal(device.acquire()) is Cause.IMPLAUSIBLE
+    assert refusal(device.acquire()) is Cause.RESET
     bus.words[0x01] = right
     assert run(bus, device.acquire()) is not None
+
+
+@pytest.mark.parametrize("register", [0x00, 0x01, 0x02])
+def test_an_upset_bit_in_any_configuration_register_is_found(register: int) -> None:
+    bus = Registers()
+    device = ready(bus)
+    run(bus, device.acquire())
+    word = bus.words[register]
+    bus.words[register] = bytes((word[0], word[1] ^ 0x10))
+    causes = set()
+    for _ in range(48):
+        try:
+            run(bus, device.acquire())
+        except DeviceError as error:
+            causes.add(error.cause)
+    assert causes == {Cause.RESET}
+
+
+def test_identify_names_the_die_and_writes_nothing() -> None:
+    bus = Registers()
+    before = dict(bus.words)
+    assert run(bus, ina228.Device(bus, ADDRESS, SETTINGS).identify()) == "TI INA228 revision 1"
+    assert bus.words == before
 
 
 def test_a_dead_rail_is_believed_only_from_a_chip_that_knows_its_name() -> None:

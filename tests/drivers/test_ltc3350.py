@@ -36,6 +36,7 @@ class Registers:
             0x04: word(0), 0x17: word(0), 0x1A: word(3), 0x1B: word(0x0221), 0x1C: word(0x0200), 0x1E: word(0),
             0x1F: word(0), 0x25: word(round(28.0 / 2.21e-3)), 0x26: word(round(8.0 / 1.476e-3)),
             0x28: word(round(1.0 / (1.983e-6 / 0.006))), 0x29: word(round(2.0 / (1.983e-6 / 0.006))),
+            0x2A: word(round((25.0 + 251.4) / 0.028)),
         }
 
     def write(self, address: int, data: bytes) -> None:
@@ -79,6 +80,7 @@ def refusal(steps: Generator[None, None, Any]) -> Cause:
 def decode(what: str, data: bytes) -> object:
     return {
         "MEAS_VCAP1": lambda: ltc3350.cell_voltage_v(data),
+        "MEAS_DTEMP": lambda: ltc3350.die_temperature_c(data),
         "MEAS_VIN": lambda: ltc3350.input_voltage_v(data),
         "MEAS_VCAP": lambda: ltc3350.stack_voltage_v(data),
         "MEAS_ICHG": lambda: ltc3350.charge_current_a(data, 0.006),
@@ -166,6 +168,22 @@ def test_another_number_of_cells_is_not_our_chip() -> None:
         assert refusal(ltc3350.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.WRONG_ID
 
 
+def test_identify_goes_by_cells_and_die_and_writes_nothing() -> None:
+    bus = Registers()
+    before = dict(bus.words)
+    said = run(bus, ltc3350.Device(bus, ADDRESS, SETTINGS).identify())
+    assert said == "ADI LTC3350 by its 4 cells and die at 25 deg C (it has no identity)"
+    assert bus.words == before
+
+
+@pytest.mark.parametrize("answer", [0x0000, 0xFFFF])
+def test_a_dead_bus_is_no_single_cell_charger(answer: int) -> None:
+    bus = Registers()
+    bus.words = dict.fromkeys(bus.words, word(answer))
+    one = ltc3350.Settings(cells=1, full_voltage_v=2.5, sense_ohm=0.006)
+    assert refusal(ltc3350.Device(bus, ADDRESS, one).identify()) is Cause.WRONG_ID
+
+
 def test_a_restarted_chip_is_found_and_refused_until_initialised() -> None:
     bus = Registers()
     device = ready(bus)
@@ -177,7 +195,7 @@ def test_a_restarted_chip_is_found_and_refused_until_initialised() -> None:
         except DeviceError as error:
             causes.append(error.cause)
     assert len(causes) > 20
-    assert set(causes) == {Cause.IMPLAUSIBLE}
+    assert set(causes) == {Cause.RESET}
     run(bus, device.initialise())
     assert run(bus, device.acquire()) is not None
 
@@ -208,6 +226,7 @@ def test_settings_have_ranges() -> None:
 
 @pytest.mark.parametrize(("what", "value"), [
     ("MEAS_VIN", 0x7FFF), ("MEAS_VCAP", 0x8000), ("MEAS_VCAP", 0x7FFF), ("MEAS_ICHG", 0x8000), ("MEAS_CAP", 0xFFFF),
+    ("MEAS_DTEMP", 0), ("MEAS_DTEMP", 0xFFFF),
     ("MEAS_CAP", 0), ("MEAS_ESR", 0), ("CHRG_STATUS", 0xFFFF), ("CHRG_STATUS", 0x0003), ("CHRG_STATUS", 0x0400),
 ])
 def test_impossible_answers_are_refused(what: str, value: int) -> None:
@@ -217,7 +236,9 @@ def test_impossible_answers_are_refused(what: str, value: int) -> None:
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(
-    st.sampled_from(["MEAS_VCAP1", "MEAS_VIN", "MEAS_VCAP", "MEAS_ICHG", "MEAS_CAP", "MEAS_ESR", "CHRG_STATUS"]),
+    st.sampled_from([
+        "MEAS_VCAP1", "MEAS_VIN", "MEAS_VCAP", "MEAS_ICHG", "MEAS_CAP", "MEAS_ESR", "CHRG_STATUS", "MEAS_DTEMP",
+    ]),
     st.binary(max_size=3),
 )
 def test_any_bytes_are_a_value_or_a_refusal(what: str, data: bytes) -> None:

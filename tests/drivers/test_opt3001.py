@@ -128,8 +128,8 @@ def test_a_sleeping_chip_is_not_darkness() -> None:
     bus = Registers()
     device = ready(bus)
     bus.power_up()
-    assert refusal(device.acquire()) is Cause.IMPLAUSIBLE
-    assert refusal(device.acquire()) is Cause.IMPLAUSIBLE
+    assert refusal(device.acquire()) is Cause.RESET
+    assert refusal(device.acquire()) is Cause.RESET
     run(bus, device.initialise())
     bus.convert(0x0001)
     assert run(bus, device.acquire()) is not None
@@ -139,7 +139,7 @@ def test_a_data_line_held_low_is_not_darkness() -> None:
     bus = Registers()
     device = ready(bus)
     bus.words = dict.fromkeys(bus.words, b"\x00\x00")
-    assert refusal(device.acquire()) is Cause.IMPLAUSIBLE
+    assert refusal(device.acquire()) is Cause.RESET
 
 
 @pytest.mark.parametrize("result", [0x0000, 0x789A])
@@ -165,6 +165,13 @@ def test_the_overflow_flag_marks_the_sample_it_was_read_with() -> None:
         bus.convert(0x7FFF, overflow=True)
         seen.append(run(bus, device.acquire()).saturated)
     assert seen == [True, False] or seen == [False, True]
+
+
+def test_identify_names_the_part_and_writes_nothing() -> None:
+    bus = Registers()
+    before = dict(bus.words)
+    assert run(bus, opt3001.Device(bus, ADDRESS, opt3001.Settings()).identify()) == "TI OPT3001"
+    assert bus.words == before
 
 
 @pytest.mark.parametrize("register", [0x7E, 0x7F])

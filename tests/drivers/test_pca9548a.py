@@ -6,7 +6,7 @@ import pytest
 
 from drivers.bus.protocol import I2cBus
 from drivers.errors import Cause, DeviceError
-from drivers.pca9548a import Device, Mux, Settings
+from drivers.pca9548a import Device, Mux, Settings, control
 
 SWITCH = 0x70
 SENSOR = 0x44
@@ -123,6 +123,32 @@ def test_something_else_at_the_address_is_refused() -> None:
     assert caught.value.cause is Cause.WRONG_ID
 
 
+def test_identify_is_one_read_of_a_byte_that_repeats() -> None:
+    tree = Tree()
+    tree.control = 0x04
+    with pytest.raises(StopIteration) as done:
+        next(Device(tree, SWITCH, Settings()).identify())
+    assert "PCA9548A" in done.value.value
+    assert tree.log == [("read", SWITCH)]
+
+
+def test_a_part_with_a_pointer_is_no_switch() -> None:
+    class Counting(Tree):
+        def read(self, address: int, count: int) -> bytes:
+            return bytes(range(count))
+
+    with pytest.raises(DeviceError) as caught:
+        next(Device(Counting(), SWITCH, Settings()).identify())
+    assert caught.value.cause is Cause.WRONG_ID
+
+
+@pytest.mark.parametrize("data", [b"", b"\x01\x02"])
+def test_only_repeated_bytes_are_a_control_register(data: bytes) -> None:
+    with pytest.raises(DeviceError):
+        control(data)
+    assert control(b"\x08") == control(b"\x08\x08") == 8
+
+
 def test_the_device_notices_a_register_that_changed_by_itself() -> None:
     tree = Tree()
     device = Device(tree, SWITCH, Settings())
@@ -133,7 +159,7 @@ def test_the_device_notices_a_register_that_changed_by_itself() -> None:
     tree.control = 0
     with pytest.raises(DeviceError) as caught:
         next(device.acquire())
-    assert caught.value.cause is Cause.IMPLAUSIBLE
+    assert caught.value.cause is Cause.RESET
     assert not device.channel(1).selected
 
 

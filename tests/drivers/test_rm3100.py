@@ -152,17 +152,60 @@ def test_an_unchanged_field_is_still_new() -> None:
         assert run(bus, device.acquire()) is not None
 
 
-def test_a_chip_that_lost_its_supply_is_stale_until_initialised() -> None:
+def test_a_chip_that_lost_its_supply_is_known_at_once_and_refused_until_initialised() -> None:
     bus = Registers()
     device = ready(bus)
     bus.convert()
     run(bus, device.acquire())
     bus.power_up()
     bus.convert()
-    assert refusal(device.acquire()) is Cause.STALE_COUNTER
+    assert refusal(device.acquire()) is Cause.RESET
+    assert refusal(device.acquire()) is Cause.RESET
     run(bus, device.initialise())
     bus.convert()
     assert run(bus, device.acquire()) is not None
+
+
+@pytest.mark.parametrize(("register", "byte"), [(0x05, 0x64), (0x07, 0xC9), (0x0B, 0x96)])
+def test_an_upset_configuration_is_found_and_refused_until_seen_right(register: int, byte: int) -> None:
+    bus = Registers()
+    device = rm3100.Device(bus, ADDRESS, rm3100.Settings(scrub_every=4))
+    run(bus, device.initialise())
+    right = bus.memory[register]
+    bus.memory[register] = byte
+    outcomes = []
+    for _ in range(12):
+        bus.convert()
+        try:
+            outcomes.append("field" if run(bus, device.acquire()) else "nothing")
+        except DeviceError as error:
+            outcomes.append(error.cause.value)
+    assert outcomes[:3] == ["field"] * 3
+    assert set(outcomes[7:]) == {"reset"}
+    bus.memory[register] = right
+    bus.convert()
+    assert run(bus, device.acquire()) is not None
+
+
+def test_the_configuration_is_looked_at_in_one_more_transaction() -> None:
+    bus = Registers()
+    device = rm3100.Device(bus, ADDRESS, rm3100.Settings(scrub_every=3))
+    run(bus, device.initialise())
+    costs = []
+    for _ in range(6):
+        bus.convert()
+        before = bus.transactions
+        run(bus, device.acquire())
+        costs.append(bus.transactions - before)
+    assert costs == [2, 2, 3, 2, 2, 3]
+    assert bus.memory[0x01] == 0x71
+
+
+def test_identify_names_the_revision_and_writes_nothing() -> None:
+    bus = Registers()
+    before = bytes(bus.memory)
+    assert run(bus, rm3100.Device(bus, ADDRESS, rm3100.Settings()).identify()) == "PNI RM3100 revision 22h"
+    assert bytes(bus.memory) == before
 
 
 @pytest.mark.parametrize("byte", [0x00, 0x21, 0xFF])

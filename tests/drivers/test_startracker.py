@@ -114,7 +114,7 @@ def test_a_spoiled_frame_costs_only_itself() -> None:
     spoiled = bytearray(frame(1))
     spoiled[10] ^= 0x40
     assert [fix.counter for fix in feed(line, device, bytes(spoiled) + frame(2))] == [2]
-    assert device.counters.bad_crc == 1
+    assert (device.counters.bad_crc, device.counters.refused) == (1, 1)
     assert device.counters.skipped_bytes == FRAME_LENGTH
 
 
@@ -147,7 +147,7 @@ def test_what_the_tracker_says_of_itself_is_counted(status: int, field: str) -> 
 def test_a_valid_flag_with_a_quaternion_of_no_length_is_refused() -> None:
     line, device = tracker()
     assert feed(line, device, frame(quaternion=(0.0, 0.0, 0.0, 0.0))) == []
-    assert device.counters.implausible == 1
+    assert (device.counters.implausible, device.counters.refused) == (1, 1)
 
 
 @pytest.mark.parametrize(("data", "cause"), [

@@ -176,7 +176,30 @@ def test_brown_out_is_refused_because_the_range_is_gone() -> None:
     run(bus, device.acquire())
     bus.power_up()
     bus.registers.update(dict.fromkeys(range(4), b"\x19\x00"))  # 25 deg C in the standard range, -39 in ours
-    assert refusal(device.acquire()) is Cause.IMPLAUSIBLE
+    assert refusal(device.acquire()) is Cause.RESET
+
+
+@pytest.mark.parametrize(("register", "byte"), [(0x0A, b"\x3c"), (0x0B, b"\x07")])
+def test_an_upset_configuration_is_found(register: int, byte: bytes) -> None:
+    bus = Registers()
+    device = tmp423.Device(bus, ADDRESS, tmp423.Settings(scrub_every=2))
+    run(bus, device.initialise())
+    bus.convert()
+    bus.registers[register] = byte
+    causes = set()
+    for _ in range(4):
+        try:
+            run(bus, device.acquire())
+        except DeviceError as error:
+            causes.add(error.cause)
+    assert causes == {Cause.RESET}
+
+
+def test_identify_names_the_part_and_writes_nothing() -> None:
+    bus = Registers()
+    before = dict(bus.registers)
+    assert run(bus, tmp423.Device(bus, ADDRESS, SETTINGS).identify()) == "TI TMP423"
+    assert bus.registers == before
 
 
 @pytest.mark.parametrize(("register", "byte"), [(0xFE, b"\x41"), (0xFF, b"\x21"), (0xFF, b"\x00")])

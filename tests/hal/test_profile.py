@@ -190,7 +190,7 @@ def test_share_of_a_spanning_set_is_near_one_and_of_a_flat_one_zero() -> None:
         ("nodes: [core,", "nodes: [kitchen,", "nodes", "no thermal node kitchen"),
         ("name: mag\n", "name: imu\n", "devices", "already taken"),
         ("rate_hz: 10\n", "rate_hz: 400\n", "rate_hz", "fast rate"),
-        ("role: imu\n", "role: magnetometer\n", "devices", "exactly one device with role imu"),
+        ("role: imu\n", "role: imu_backup\n", "devices", "exactly one device with role imu"),
         ("valve_enable: GPIO27", "valve_enable: GPIO17", "lines", "three different lines"),
         ("valve_enable: GPIO27", "valve_enable: ''", "lines", "three different lines"),
         ("  uart2:", "  gpio2: {kind: gpio, device: other}\n  uart2:", "buses", "exactly one gpio bus"),

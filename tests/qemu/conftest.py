@@ -1,0 +1,55 @@
+"""QEMU boards for device tests: skipped loudly where there is no QEMU, failed instead where QIKI_REQUIRE_QEMU is 1."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from hil.qemu import QEMU, QemuBoard, qemu_path
+
+REQUIRED = "QIKI_REQUIRE_QEMU"
+
+StartBoard = Callable[..., QemuBoard]
+Run = Callable[[Generator[None, None, Any]], Any]
+
+
+def need_qemu() -> None:
+    """Go on only with QEMU: otherwise fail where it is required, else warn and skip."""
+    if qemu_path() is not None:
+        return
+    note = f"{QEMU} IS MISSING: drivers are NOT held against independent chip models (Debian: apt-get install {QEMU})"
+    if os.environ.get(REQUIRED) == "1":
+        pytest.fail(note)
+    warnings.warn(note, stacklevel=1)
+    pytest.skip(note)
+
+
+@pytest.fixture(scope="module")
+def start_board() -> Iterator[StartBoard]:
+    """Starts a board with the chips it is told, ended with the module's last test."""
+    need_qemu()
+    with ExitStack() as boards:
+
+        def start(*devices: str) -> QemuBoard:
+            return boards.enter_context(QemuBoard(devices))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def finish() -> Run:
+    """Exhausts a driver's sequence and gives what it returned."""
+
+    def run(steps: Generator[None, None, Any]) -> Any:
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                return done.value
+
+    return run

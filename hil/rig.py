@@ -20,18 +20,10 @@ from hil.bus.i2c import SimI2cBus
 from hil.bus.serial import SimSerialBus
 from hil.bus.spi import SimSpiBus
 from hil.can import SimCanBus
-from hil.chips.adis16470 import Adis16470
 from hil.chips.cia401_valve_node import Cia401ValveNode
-from hil.chips.ina228 import Ina228
-from hil.chips.ltc3350 import Ltc3350
-from hil.chips.opt3001 import Opt3001
 from hil.chips.pca9548a import Pca9548a
-from hil.chips.rm3100 import Rm3100
-from hil.chips.startracker import StarTracker as StarTrackerChip
-from hil.chips.startracker import TrackerStatus
-from hil.chips.tmp423 import Tmp423
 from hil.faults import Fault, FaultKind
-from hil.plant.sensors import InertialUnit, Magnetometer, PowerMonitor, StarTracker, SunSensor, TemperatureSensor
+from hil.parts import PARTS
 from hil.plant.world import InitialState, Truth, World
 from hil.pulse_rules import PulseRuleChecker
 
@@ -63,7 +55,7 @@ class Rig:
         self.now_ns = 0
         self.world = World(profile.body, initial, np.random.default_rng(seed))
         self.buses: dict[str, Any] = {
-            name: _twin(name, bus, profile.board, self._clock, self.world.stream(f"bus {name}"))
+            name: _twin(name, bus, profile.board, self.clock, self.world.stream(f"bus {name}"))
             for name, bus in profile.board.buses.items()
         }
         self.nodes: dict[str, Cia401ValveNode] = {}
@@ -72,10 +64,10 @@ class Rig:
         self.checker = PulseRuleChecker(
             rules.min_on_ms, rules.min_off_ms, rules.max_burn_ms, rules.cooldown_ms, len(rules.nozzles)
         )
-        self._nozzles: list[tuple[Cia401ValveNode, tuple[int, ...]]] = []
-        self._fast: list[Update] = []
+        self.nozzles: list[tuple[Cia401ValveNode, tuple[int, ...]]] = []
+        self.fast: list[Update] = []
         self._periodic: list[list[Any]] = []
-        self._muxes: dict[str, Pca9548a] = {}
+        self.muxes: dict[str, Pca9548a] = {}
         self._last_kick_ns: int | None = None
         self._enabled = False
         for index, device in enumerate(profile.board.devices):
@@ -100,7 +92,7 @@ class Rig:
         for can in self._can:
             can.advance(t_ns)
         edges: list[tuple[int, int, bool]] = []
-        for node, nozzles in self._nozzles:
+        for node, nozzles in self.nozzles:
             fresh = node.take_edges()
             if fresh:
                 safety = set(node.take_safety_shuts())
@@ -110,7 +102,7 @@ class Rig:
                     self.checker.feed(when, nozzle, is_on, safety=(when, output) in safety)
         self.world.advance(t_ns, edges)
         self.now_ns = t_ns
-        for update in self._fast:
+        for update in self.fast:
             update(t_ns)
         for entry in self._periodic:
             if t_ns >= entry[0]:
@@ -123,7 +115,7 @@ class Rig:
 
     # -- wiring
 
-    def _clock(self) -> int:
+    def clock(self) -> int:
         return self.now_ns
 
     def _attach(self, device: DeviceConfig, index: int) -> None:
@@ -136,14 +128,14 @@ class Rig:
             )
         attach(self, device)
 
-    def _on_i2c(self, device: DeviceConfig, chip: Any) -> None:
+    def on_i2c(self, device: DeviceConfig, chip: Any) -> None:
         self.chips[device.name] = chip
         if device.mux is not None and device.channel is not None:
-            self._muxes[device.mux].attach(device.channel, device.address or 0, chip)
+            self.muxes[device.mux].attach(device.channel, device.address or 0, chip)
         else:
             self.buses[device.bus].attach(device.address, chip)
 
-    def _every(self, period_ms: int, update: Update) -> None:
+    def every(self, period_ms: int, update: Update) -> None:
         self._periodic.append([0, period_ms * MS, update])
         update(0)
 
@@ -160,6 +152,21 @@ class Rig:
         elif line == lines.valve_arm:
             for node in self.nodes.values():
                 node.set_arm_line(level, t_ns)
+        elif not level:
+            self._reset_muxes(line)
+
+    def _reset_muxes(self, line: str) -> None:
+        """The RESET pins of the multiplexers of a bus go low."""
+        for device in self.profile.board.devices:
+            recovery = self.profile.board.buses[device.bus].recovery
+            if device.role == "mux" and recovery is not None and recovery.mux_reset_line == line:
+                self.muxes[device.name].reset()
+
+    def switch_rail(self, rail: str, on: bool) -> None:
+        """The power distribution unit has switched a rail: the chips of the buses that it feeds lose or get power."""
+        for name, bus in self.profile.board.buses.items():
+            if bus.recovery is not None and bus.recovery.rail == rail:
+                self.buses[name].set_power(on)
 
     def _set_enabled(self, level: bool, t_ns: int) -> None:
         self._enabled = level
@@ -187,159 +194,11 @@ def _twin(name: str, config: BusConfig, board: BoardConfig, now_ns: Callable[[],
         return SimSerialBus(name, rng)
     if config.kind == "can":
         return SimCanBus(name, rng)
-    lines = (board.lines.valve_arm, board.lines.valve_enable, board.lines.watchdog_kick)
+    lines = dict.fromkeys((board.lines.valve_arm, board.lines.valve_enable, board.lines.watchdog_kick), False)
+    for other in board.buses.values():
+        if other.recovery is not None and other.recovery.mux_reset_line is not None:
+            lines[other.recovery.mux_reset_line] = True
     return SimGpioBus(name, lines, now_ns, rng)
-
-
-# -- parts: how the rig plays each
-
-
-def _adis16470(rig: Rig, device: DeviceConfig) -> None:
-    chip = Adis16470()
-    rig.chips[device.name] = chip
-    rig.buses[device.bus].attach(device.address, chip)
-    unit = InertialUnit(rig.world.stream(device.name), float(rig.profile.board.rates.fast_hz))
-    world, position, orientation = rig.world, device.mount.position_m, device.mount.orientation
-    core = _temperature_of(rig, "core")
-
-    def update(_t_ns: int) -> None:
-        rate, force = unit.sample(*world.imu(position, orientation))
-        chip.latch(rate, force, core())
-
-    rig._fast.append(update)
-
-
-def _temperature_of(rig: Rig, node: str) -> Callable[[], float]:
-    world = rig.world
-    name = node if node in world.temperatures_c else next(iter(world.temperatures_c))
-    return lambda: world.temperatures_c[name]
-
-
-def _startracker(rig: Rig, device: DeviceConfig) -> None:
-    chip = StarTrackerChip()
-    rig.chips[device.name] = chip
-    rig.buses[device.bus].attach(chip)
-    optics = StarTracker(rig.world.stream(device.name), device.mount.orientation, rate_hz=device.rate_hz or 2.0)
-    world = rig.world
-
-    def update(t_ns: int) -> None:
-        around = world.environment
-        sun = None if around.eclipse else around.sun_direction
-        solution = optics.step(t_ns, world.rigid.quaternion, world.rigid.rate, sun)
-        if solution is None:
-            return
-        status = TrackerStatus(0) if solution.quaternion is None else TrackerStatus.VALID
-        if solution.too_fast:
-            status |= TrackerStatus.TOO_FAST
-        if solution.blinded:
-            status |= TrackerStatus.BLINDED
-        age_us = (t_ns - solution.exposure_ns) // 1000
-        chip.solve(solution.quaternion, age_us, solution.sigma_rad, solution.stars, status)
-
-    rig._fast.append(update)
-
-
-def _pca9548a(rig: Rig, device: DeviceConfig) -> None:
-    chip = Pca9548a()
-    rig._muxes[device.name] = chip
-    rig._on_i2c(device, chip)
-
-
-def _opt3001(rig: Rig, device: DeviceConfig) -> None:
-    chip = Opt3001(rig._clock)
-    rig._on_i2c(device, chip)
-    full = float(device.settings.get("full_sun_lux", 60_000.0))
-    face = SunSensor(rig.world.stream(device.name), device.mount.normal or (0.0, 0.0, 1.0), full)
-    world = rig.world
-
-    def update(_t_ns: int) -> None:
-        chip.lux = face.sample(world.sun_body(), world.environment.illumination)
-
-    rig._every(100, update)
-
-
-def _ina228(rig: Rig, device: DeviceConfig) -> None:
-    shunt = float(device.settings.get("shunt_ohm", 0.004))
-    chip = Ina228(shunt)
-    rig._on_i2c(device, chip)
-    monitor = PowerMonitor(rig.world.stream(device.name), shunt)
-    power, battery = rig.world.power, device.role == "battery_monitor"
-    temperature = _temperature_of(rig, "battery" if battery else "pdu")
-
-    def update(_t_ns: int) -> None:
-        volts, amperes = monitor.sample(
-            power.bus_voltage_v, power.battery_current_a if battery else power.bus_current_a
-        )
-        chip.accumulate(0.05)
-        chip.set_bus_voltage(volts)
-        chip.set_current(amperes)
-        chip.set_die_temperature(temperature())
-
-    rig._every(50, update)
-
-
-def _ltc3350(rig: Rig, device: DeviceConfig) -> None:
-    chip = Ltc3350(
-        rig._clock, cells=int(device.settings.get("cells", 4)),
-        full_voltage_v=float(device.settings.get("full_voltage_v", 10.0)),
-        sense_ohm=float(device.settings.get("sense_ohm", 0.006)),
-        rt_ohm=float(device.settings.get("rt_ohm", 107_000.0)),
-        rtst_ohm=float(device.settings.get("rtst_ohm", 121.0)),
-    )
-    rig._on_i2c(device, chip)
-    power = rig.world.power
-
-    def update(_t_ns: int) -> None:
-        chip.input_voltage_v = power.bus_voltage_v
-        chip.stack_voltage_v = power.supercap_voltage_v
-        chip.charge_current_a = -power.supercap_current_a
-
-    chip.capacitance_f = power.capacitance_f
-    chip.esr_ohm = power.esr_ohm
-    rig._every(50, update)
-
-
-def _tmp423(rig: Rig, device: DeviceConfig) -> None:
-    chip = Tmp423()
-    rig._on_i2c(device, chip)
-    names = [str(n) for n in device.settings.get("nodes", [])]
-    sensor = TemperatureSensor(rig.world.stream(device.name), len(names))
-    world = rig.world
-
-    def update(_t_ns: int) -> None:
-        values = sensor.sample([world.temperatures_c[name] for name in names])
-        for channel, value in enumerate(values):
-            chip.set_celsius(channel, value)
-
-    rig._every(500, update)
-
-
-def _rm3100(rig: Rig, device: DeviceConfig) -> None:
-    from hal.frames import rotate_inverse
-
-    chip = Rm3100(rig._clock)
-    rig._on_i2c(device, chip)
-    sensor = Magnetometer(rig.world.stream(device.name))
-    world, orientation = rig.world, device.mount.orientation
-
-    def update(_t_ns: int) -> None:
-        chip.field_t = sensor.sample(rotate_inverse(orientation, world.field_body()))
-
-    rig._every(25, update)
-
-
-def _cia401_valves(rig: Rig, device: DeviceConfig) -> None:
-    node = Cia401ValveNode(device.address or 0, serial=1000 + (device.address or 0))
-    rig.nodes[device.name] = node
-    rig.chips[device.name] = node
-    rig.buses[device.bus].attach(node)
-    rig._nozzles.append((node, tuple(int(n) for n in device.settings["nozzles"])))
-
-
-PARTS: dict[str, Callable[[Rig, DeviceConfig], None]] = {
-    "adis16470": _adis16470, "startracker": _startracker, "pca9548a": _pca9548a, "opt3001": _opt3001,
-    "ina228": _ina228, "ltc3350": _ltc3350, "tmp423": _tmp423, "rm3100": _rm3100, "cia401_valves": _cia401_valves,
-}
 
 
 # -- faults: each is checked against body and board before anything starts

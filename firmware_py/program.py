@@ -18,6 +18,8 @@ from firmware_py.scheduler import EventCode, Member, Scheduler, TimingSummary
 from firmware_py.tick import FlightSoftware
 from hal.hardware import Hardware
 from hal.profile import ConfigError, Profile
+from hal.recovery import InlineWorker, Worker
+from hal.recovery import InlineWorker, Worker
 
 __all__ = ["Program", "fit_window"]
 
@@ -62,6 +64,7 @@ class Program:
         expected_digest: hardware profile hash that must match; ``None`` takes any.
         on_idle: what to do with the time left before the next tick.
         more_members: further members of the scheduler's table, after the software's own (a rig's computing load).
+        worker: who brings a hung bus back: at once on simulated buses, a thread that only waits on real ones.
 
     Raises:
         ConfigError: the board, the body or the mission cannot be flown together.
@@ -70,14 +73,14 @@ class Program:
     def __init__(
         self, profile: Profile, mission: MissionConfig, buses: Mapping[str, Any], clock: Clock, meter: Meter,
         journal: Journal, expected_digest: str | None = None, on_idle: Callable[[int], None] | None = None,
-        more_members: Sequence[Member] = (),
+        more_members: Sequence[Member] = (), worker: Callable[[], Worker] = InlineWorker,
     ) -> None:
         profile = fit_window(profile)
         self.profile = profile
         self.mission = mission
         self.clock = clock
         self.journal = journal
-        self.hardware = Hardware(profile, buses)
+        self.hardware = Hardware(profile, buses, worker)
         self.software = FlightSoftware(
             profile, self.hardware, Sequencer(mission.steps), parse_epoch(mission.epoch), expected_digest, journal
         )

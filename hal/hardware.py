@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
-from drivers.bus.can_router import CanRouter
 
+from drivers.bus.can_router import CanRouter
 from drivers.bus.protocol import CanBus, ClearableBus, GpioBus, ReopenableBus
 from drivers.cia401_valves import ValveBus
 from drivers.errors import DeviceError
@@ -85,12 +85,10 @@ def _samples(driver: type) -> tuple[Any, ...]:
     for name in ("acquire", "poll", "take"):
         method = getattr(driver, name, None)
         if method is not None:
-            result = get_type_hints(method).get("return")
-            arguments = get_args(result)
+            arguments = get_args(get_type_hints(method).get("return"))
             # Generator[None, None, X | None] of a polled part; X | None of one that is heard.
-            if get_origin(result) is not None and len(arguments) == 3 and arguments[:2] == (type(None), type(None)):
-                return (arguments[2], *get_args(arguments[2]))
-            return arguments
+            last = arguments[-1] if arguments else None
+            return (last, *get_args(last)) if name == "acquire" else arguments
     return ()
 
 

@@ -129,7 +129,7 @@ class Guard(Protocol):
     def in_service(self) -> bool:
         """Whether a slot may be granted."""
 
-    def note(self, device: str, cause: Cause | None, now_ns: int) -> None:
+    def note(self, device: str, error: DeviceError | None, now_ns: int) -> None:
         """A transaction of ``device`` ended."""
 
     def step(self, now_ns: int) -> None:
@@ -256,7 +256,7 @@ class ManagedDevice(Generic[T]):
             return last
         return Reading(last.value, last.t_ns, quality)
 
-    def step(self, now_ns: int) -> Cause | None:
+    def step(self, now_ns: int) -> DeviceError | None:
         """Use one slot: one transaction on the device's bus. Returns how it failed; never raises DeviceError."""
         self.counters.transactions += 1
         try:
@@ -276,7 +276,7 @@ class ManagedDevice(Generic[T]):
             self._switched = False
             self._fail_task(error)
             self._failed(error.cause, now_ns)
-            return error.cause
+            return error
         return None
 
     def _begin(self) -> Generator[None, None, Any]:
@@ -503,11 +503,11 @@ class BusSlots:
             if device is None:
                 return
         self.used += 1
-        cause = device.step(now_ns)
+        error = device.step(now_ns)
         self._current = device if device.busy else None
         if guard is not None:
-            guard.note(device.name, cause, now_ns)
-            if cause in HOLDS:
+            guard.note(device.name, error, now_ns)
+            if error is not None and error.cause in HOLDS:
                 device.blame(now_ns)
 
     def _most_overdue(self, now_ns: int) -> ManagedDevice[Any] | None:

@@ -182,6 +182,12 @@ class BusCounters:
     """Causes for which it was taken out of service."""
 
 
+def _whole_bus(error: DeviceError) -> bool:
+    """Whether a failure is the bus's own: one select of an SPI controller may be missing while the others work."""
+    missing_place = error.cause in (Cause.ABSENT, Cause.PERMISSION) and error.address is not None
+    return error.cause in HANGS and not missing_place
+
+
 def _count(table: dict[str, int], key: str) -> None:
     table[key] = table.get(key, 0) + 1
 
@@ -233,19 +239,19 @@ class BusGuard:
         """Whether transfers may be made."""
         return self.state is DeviceState.OK
 
-    def note(self, device: str, cause: Cause | None, now_ns: int) -> None:
+    def note(self, device: str, error: DeviceError | None, now_ns: int) -> None:
         """Hear how a transfer of ``device`` ended: ``None`` for well."""
-        if cause is None:
+        if error is None:
             if self._failed:
                 self._failed = 0
                 self._failed_devices.clear()
             return
         self._failed += 1
         self._failed_devices.add(device)
-        if cause in HANGS:
-            self._take_out(cause, now_ns)
+        if _whole_bus(error):
+            self._take_out(error.cause, now_ns)
         elif self._failed >= FAILED_IN_A_ROW and len(self._failed_devices) > 1 and now_ns >= self._row_quiet_ns:
-            self._take_out(cause, now_ns)
+            self._take_out(error.cause, now_ns)
             self._doubted = True
 
     def step(self, now_ns: int) -> None:

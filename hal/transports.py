@@ -1,17 +1,18 @@
 """Opens the real buses of a board: each that can be opened is, each that can't says why and what to do about it.
 
 One dead bus doesn't keep the others closed. ``OpenBuses.complete`` puts a stand-in for every bus that failed, which
-answers each call with the error of its opening, so that the planes start and show its devices as absent.
+answers each call with the error of its opening, so that the planes start and show its devices as absent, and which
+becomes the bus when the recovery ladder opens it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any
 
 from drivers.bus.counted import InUse, MissingLibrary
 from drivers.bus.gpio_chip import GpioChip
@@ -24,7 +25,7 @@ from drivers.errors import Cause, DeviceError
 from hal.causes import CAUSES
 from hal.profile.board import BoardConfig, BusConfig, BusKind
 
-__all__ = ["OPENERS", "AbsentBus", "OpenBuses", "Opener", "advice", "open_buses"]
+__all__ = ["OPENERS", "LateBus", "OpenBuses", "Opener", "advice", "open_buses"]
 
 Clock = Callable[[], int]
 Opener = Callable[[str, BoardConfig, Clock], Any]
@@ -37,78 +38,112 @@ LONGEST_SPIN = 10_000
 PLATFORM_DEVICES = Path("/sys/bus/platform/devices")
 
 
-class AbsentBus:
-    """Stands in for a bus that couldn't be opened: every call raises the error of its opening."""
+class LateBus:
+    """Stands in for a bus that couldn't be opened: every call raises the error of its opening, until ``reopen`` helps.
 
-    def __init__(self, name: str, error: DeviceError) -> None:
+    Args:
+        name: of the bus in the board description.
+        error: of its opening.
+        opening: tries again.
+    """
+
+    def __init__(self, name: str, error: DeviceError, opening: Callable[[], Any]) -> None:
         self.name = name
-        self._cause, self._detail = error.cause, error.detail
+        self._error = error
+        self._opening = opening
+        self._bus: Any = None
 
-    def _refuse(self, address: int | None = None) -> NoReturn:
-        raise DeviceError(self.name, address, self._cause, self._detail)
+    def reopen(self) -> None:
+        """Open the bus, or open it anew: from then on it is itself. Raises as opening does."""
+        if self._bus is not None:
+            self._bus.reopen()
+            return
+        try:
+            self._bus = self._opening()
+        except DeviceError as error:
+            self._error = error
+            raise
 
-    def write(self, *arguments: object) -> None:
+    def clear_bus(self) -> None:
+        """See ClearableBus."""
+        self._open().clear_bus()
+
+    def write(self, *arguments: Any) -> None:
         """See I2cBus and SerialBus."""
-        self._refuse(_address(arguments))
+        self._open(_address(arguments)).write(*arguments)
 
-    def read(self, *arguments: object) -> bytes:
+    def read(self, *arguments: Any) -> bytes:
         """See I2cBus and SerialBus."""
-        self._refuse(_address(arguments))
+        data: bytes = self._open(_address(arguments)).read(*arguments)
+        return data
 
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:  # noqa: ARG002
+    def write_read(self, address: int, data: bytes, count: int) -> bytes:
         """See I2cBus."""
-        self._refuse(address)
+        answer: bytes = self._open(address).write_read(address, data, count)
+        return answer
 
-    def configure(self, select: int, mode: int, max_hz: int) -> None:  # noqa: ARG002
+    def configure(self, select: int, mode: int, max_hz: int) -> None:
         """See SpiBus."""
-        self._refuse(select)
+        self._open(select).configure(select, mode, max_hz)
 
-    def transfer(self, select: int, data: bytes) -> bytes:  # noqa: ARG002
+    def transfer(self, select: int, data: bytes) -> bytes:
         """See SpiBus."""
-        self._refuse(select)
+        answer: bytes = self._open(select).transfer(select, data)
+        return answer
 
-    def send(self, frame: CanFrame) -> None:  # noqa: ARG002
+    def send(self, frame: CanFrame) -> None:
         """See CanBus."""
-        self._refuse()
+        self._open().send(frame)
 
     def receive(self) -> CanFrame | None:
         """See CanBus."""
-        self._refuse()
+        frame: CanFrame | None = self._open().receive()
+        return frame
 
-    def set(self, line: str, level: bool) -> None:  # noqa: ARG002
+    def set(self, line: str, level: bool) -> None:
         """See GpioBus."""
-        self._refuse()
+        self._open().set(line, level)
 
-    def get(self, line: str) -> bool:  # noqa: ARG002
+    def get(self, line: str) -> bool:
         """See GpioBus."""
-        self._refuse()
+        return bool(self._open().get(line))
+
+    def _open(self, address: int | None = None) -> Any:
+        if self._bus is None:
+            raise DeviceError(self.name, address, self._error.cause, self._error.detail)
+        return self._bus
 
 
-def _address(arguments: tuple[object, ...]) -> int | None:
+def _address(arguments: tuple[Any, ...]) -> int | None:
     """First of an I2C call's arguments; a serial port's calls have one argument and no address."""
-    return arguments[0] if len(arguments) == 2 and isinstance(arguments[0], int) else None
+    return arguments[0] if len(arguments) == 2 else None
 
 
 class OpenBuses(Mapping[str, Any]):
     """The buses of a board that are open, by name; a context manager that closes them.
 
-    ``failures`` has the error of every bus that could not be opened.
+    ``buses`` has the same as a dictionary, ``failures`` the error of every bus that could not be opened.
+
+    Args:
+        board: its description.
+        opening: opens one of its buses.
     """
 
-    def __init__(self, board: BoardConfig) -> None:
+    def __init__(self, board: BoardConfig, opening: Callable[[str], Any]) -> None:
         self.board = board
         self.failures: dict[str, DeviceError] = {}
-        self._buses: dict[str, Any] = {}
+        self._opening = opening
+        self.buses: dict[str, Any] = {}
         self._stack = ExitStack()
 
     def __getitem__(self, name: str) -> Any:
-        return self._buses[name]
+        return self.buses[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._buses)
+        return iter(self.buses)
 
     def __len__(self) -> int:
-        return len(self._buses)
+        return len(self.buses)
 
     def __enter__(self) -> OpenBuses:
         return self
@@ -120,21 +155,37 @@ class OpenBuses(Mapping[str, Any]):
 
     def close(self) -> None:
         """Close every bus, the last opened first, and all of them even if one fails to."""
-        self._buses.clear()
+        self.buses.clear()
         self._stack.close()
 
     def complete(self) -> dict[str, Any]:
-        """Every bus of the board, an :class:`AbsentBus` for those that failed."""
-        absent = {name: AbsentBus(name, error) for name, error in self.failures.items()}
-        return {name: self._buses.get(name, absent.get(name)) for name in self.board.buses}
+        """Every bus of the board, a :class:`LateBus` for those that failed: what the planes are made with."""
+        return {
+            name: self.buses[name] if name in self.buses else LateBus(name, self.failures[name], self._later(name))
+            for name in self.board.buses
+        }
+
+    def _later(self, name: str) -> Callable[[], Any]:
+        def opening() -> Any:
+            self._open(name)
+            return self.buses[name]
+
+        return opening
+
+    def _open(self, name: str) -> None:
+        """Open one bus and keep it, or keep why it failed. Raises DeviceError."""
+        try:
+            bus = self._opening(name)
+        except DeviceError as error:
+            self.failures[name] = error
+            raise
+        self.failures.pop(name, None)
+        self.buses[name] = bus
+        self._stack.callback(bus.close)
 
     def advice(self) -> dict[str, str]:
         """What to do about each failure."""
         return {name: advice(self.board.buses[name], error) for name, error in self.failures.items()}
-
-    def _add(self, name: str, bus: Any) -> None:
-        self._buses[name] = bus
-        self._stack.callback(bus.close)
 
 
 def open_buses(
@@ -148,23 +199,19 @@ def open_buses(
         openers: how each kind of bus is opened; the real transports by default.
     """
     table = OPENERS if openers is None else openers
-    buses = OpenBuses(board)
+    buses = OpenBuses(board, lambda name: table[board.buses[name].kind](name, board, now_ns))
     with ExitStack() as guard:
         guard.callback(buses.close)
-        for name, config in board.buses.items():
-            try:
-                buses._add(name, table[config.kind](name, board, now_ns))
-            except DeviceError as error:
-                buses.failures[name] = error
+        for name in board.buses:
+            with suppress(DeviceError):  # it is among the failures
+                buses._open(name)
         guard.pop_all()
     return buses
 
 
 def _open_i2c(name: str, board: BoardConfig, now_ns: Clock) -> LinuxI2cBus:
     config = board.buses[name]
-    return LinuxI2cBus(
-        name, config.device, config.timeout_ms, now_ns, clear=_clearer(name, board, now_ns)
-    )
+    return LinuxI2cBus(name, config.device, config.timeout_ms, now_ns, clear=_clearer(name, board, now_ns))
 
 
 def _clearer(name: str, board: BoardConfig, now_ns: Clock) -> Callable[[], BusClear] | None:
@@ -201,7 +248,9 @@ def _open_spi(name: str, board: BoardConfig, now_ns: Clock) -> LinuxSpiBus:
 
 def _open_serial(name: str, board: BoardConfig, now_ns: Clock) -> SerialPort:
     config = board.buses[name]
-    return SerialPort(name, config.device, _speed(name, config), config.timeout_ms, now_ns)
+    if config.speed_hz is None:
+        raise DeviceError(name, None, Cause.PROTOCOL, f"the board gives no speed_hz for {config.device}")
+    return SerialPort(name, config.device, config.speed_hz, config.timeout_ms, now_ns)
 
 
 def _open_gpio(name: str, board: BoardConfig, now_ns: Clock) -> GpioChip:
@@ -217,14 +266,10 @@ def _open_gpio(name: str, board: BoardConfig, now_ns: Clock) -> GpioChip:
 
 def _open_can(name: str, board: BoardConfig, now_ns: Clock) -> Any:  # noqa: ARG001 - CAN needs no clock of ours
     config = board.buses[name]
-    module = import_module("drivers.bus.can_open")
-    return module.open_can(name, config.device, _speed(name, config), config.timeout_ms)
-
-
-def _speed(name: str, config: BusConfig) -> int:
-    if config.speed_hz is None:
-        raise DeviceError(name, None, Cause.PROTOCOL, f"the board gives no speed_hz for {config.device}")
-    return config.speed_hz
+    try:
+        return import_module("drivers.bus.can_open").open_can(name, config.device, config.speed_hz, config.timeout_ms)
+    except ValueError as error:
+        raise DeviceError(name, None, Cause.PROTOCOL, str(error)) from None
 
 
 OPENERS: Mapping[BusKind, Opener] = {
@@ -271,7 +316,7 @@ def _permission(config: BusConfig) -> str:
 
 
 def _link(config: BusConfig) -> str:
-    return f"`sudo ip link set {config.device} up type can bitrate {config.speed_hz or 500_000} restart-ms 0`"
+    return f"`sudo ip link set {config.device} up type can bitrate {config.speed_hz or 500_000} restart-ms 100`"
 
 
 def _absent(config: BusConfig) -> str:

@@ -5,21 +5,42 @@ One function a part, named in :data:`PARTS`; adding a chip is adding both.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from hal.frames import rotate_inverse
 from hal.profile import DeviceConfig
 from hil.chips.adis16470 import Adis16470
+from hil.chips.adm1272 import Adm1272
+from hil.chips.ads1115 import Ads1115
+from hil.chips.ars408 import Ars408
+from hil.chips.can_bms import CanBms
 from hil.chips.cia401_valve_node import Cia401ValveNode
+from hil.chips.ds3231 import Ds3231
+from hil.chips.gmc_geiger import GmcGeiger
+from hil.chips.icm42688p import Icm42688p
+from hil.chips.ina226 import Ina226
 from hil.chips.ina228 import Ina228
+from hil.chips.ld06_lidar import Ld06Lidar
+from hil.chips.lsm303dlhc import Lsm303dlhc
 from hil.chips.ltc3350 import Ltc3350
+from hil.chips.ltc4162 import Ltc4162
+from hil.chips.max7310 import Max7310
+from hil.chips.max31865 import Max31865
+from hil.chips.max34451 import Max34451
+from hil.chips.mb85rc256v import Mb85rc256v
 from hil.chips.opt3001 import Opt3001
 from hil.chips.pca9548a import Pca9548a
 from hil.chips.rm3100 import Rm3100
+from hil.chips.sbs_battery import SbsBattery, SbsIdentity
 from hil.chips.startracker import StarTracker as StarTrackerChip
 from hil.chips.startracker import TrackerStatus
+from hil.chips.tfmini_plus import TfminiPlus
 from hil.chips.tmp423 import Tmp423
+from hil.chips.ve_direct import VeDirect
+from hil.chips.vl53l0x import Vl53l0x
+from hil.chips.w25q256 import W25q256
 from hil.plant.sensors import InertialUnit, Magnetometer, PowerMonitor, StarTracker, SunSensor, TemperatureSensor
 
 if TYPE_CHECKING:
@@ -167,7 +188,282 @@ def _cia401_valves(rig: Rig, device: DeviceConfig) -> None:
     rig.nozzles.append((node, tuple(int(n) for n in device.settings["nozzles"])))
 
 
+# -- the power bus
+
+
+def _ina226(rig: Rig, device: DeviceConfig) -> None:
+    shunt = float(device.settings.get("shunt_ohm", 0.01))
+    chip = Ina226(rig.clock, shunt)
+    rig.on_i2c(device, chip)
+    monitor = PowerMonitor(rig.world.stream(device.name), shunt)
+    power = rig.world.power
+    # A channel is named after the load it feeds; one without a load of that name carries nothing.
+    load = device.name.removeprefix("ch_")
+    feeds = load in power.load_names()
+
+    def update(_t_ns: int) -> None:
+        volts = power.bus_voltage_v if feeds else 0.0
+        amperes = power.load_power_w(load) / volts if feeds and volts > 1.0 else 0.0
+        chip.bus_v, chip.current_a = monitor.sample(volts, amperes) if feeds else (0.0, 0.0)
+
+    rig.every(100, update)
+
+
+def _sbs_battery(rig: Rig, device: DeviceConfig) -> None:
+    world, power = rig.world, rig.world.power
+    nominal_v = 0.5 * (rig.profile.body.power.bus.full_v + rig.profile.body.power.bus.empty_v)
+    full_c = power.battery_capacity_j / nominal_v
+    # A gauge counts in 16 bits of mAh; a larger pack says so in its scale.
+    scale = 1 if full_c / 3.6 > 60_000.0 else 0
+    chip = SbsBattery(
+        rig.clock, address=device.address or 0x0B, identity=SbsIdentity(current_scale=scale), design_c=full_c,
+        design_v=nominal_v,
+    )
+    rig.on_i2c(device, chip)
+    celsius = _temperature_of(rig, "battery")
+
+    def update(_t_ns: int) -> None:
+        chip.voltage_v, chip.current_a = power.bus_voltage_v, -power.battery_current_a
+        chip.remaining_c = world.power.soc_battery * chip.full_c
+        chip.celsius = celsius()
+
+    rig.every(250, update)
+
+
+def _adm1272(rig: Rig, device: DeviceConfig) -> None:
+    chip = Adm1272(rig.clock, device.address or 0x10, sense_ohm=float(device.settings.get("shunt_ohm", 0.001)))
+    rig.on_i2c(device, chip)
+    celsius = _temperature_of(rig, "dock_bridge")
+
+    def update(_t_ns: int) -> None:
+        # Nothing is docked: no voltage before the switch. Its own supply comes from the main bus.
+        chip.celsius = celsius()
+        chip.advance()
+
+    rig.every(100, update)
+
+
+def _max34451(rig: Rig, device: DeviceConfig) -> None:
+    rails = {int(rail["page"]): dict(rail) for rail in device.settings.get("rails", [])}
+
+    def switched(page: int, on: bool) -> None:
+        if page in rails:
+            rig.switch_rail(str(rails[page]["name"]), on)
+
+    chip = Max34451(rig.clock, device.address or 0x74, on_at_power_up=True, on_switch=switched)
+    rig.on_i2c(device, chip)
+    power = rig.world.power
+    celsius = _temperature_of(rig, "pdu")
+    limits = ("under_voltage_warning_v", "over_voltage_warning_v")
+
+    def nominal(rail: dict[str, Any]) -> float:
+        """Middle of a regulated rail's warning limits; a rail without them is the main bus."""
+        given = [float(rail[key]) for key in limits if rail.get(key) is not None]
+        return sum(given) / 2.0 if len(given) == 2 else power.bus_voltage_v
+
+    def update(_t_ns: int) -> None:
+        chip.temperatures_c[0] = celsius()
+        for page, rail in rails.items():
+            if rail.get("kind", "voltage") == "current":
+                chip.currents_a[page] = power.bus_current_a
+            else:
+                is_on = not rail.get("switched", False) or chip.on[page]
+                # The chip takes the divider into account; its pin sees the rail divided.
+                chip.voltages_v[page] = nominal(rail) if is_on else 0.0
+        chip.advance()
+
+    rig.every(100, update)
+
+
+def _ltc4162(rig: Rig, device: DeviceConfig) -> None:
+    chip = Ltc4162(
+        rig.clock, cells=int(device.settings.get("cells", 8)),
+        sense_ohm=float(device.settings.get("battery_sense_ohm", 0.01)),
+        input_sense_ohm=float(device.settings.get("input_sense_ohm", 0.01)),
+    )
+    rig.on_i2c(device, chip)
+    power = rig.world.power
+    celsius = _temperature_of(rig, "pdu")
+
+    def update(_t_ns: int) -> None:
+        volts, watts = power.bus_voltage_v, power.array_w
+        chip.input_v = 34.0 if watts > 0.1 else 0.0
+        chip.input_a = watts / 34.0
+        chip.battery_v = chip.output_v = volts
+        chip.battery_a = watts / volts if volts > 1.0 else 0.0
+        chip.die_c = celsius()
+        chip.advance()
+
+    rig.every(100, update)
+
+
+# -- sensors on I2C and SPI
+
+
+def _vl53l0x(rig: Rig, device: DeviceConfig) -> None:
+    rig.on_i2c(device, Vl53l0x(rig.clock))
+
+
+def _lsm303dlhc(rig: Rig, device: DeviceConfig) -> None:
+    chip = Lsm303dlhc(rig.clock)
+    rig.on_i2c(device, chip)
+    sensor = Magnetometer(rig.world.stream(device.name))
+    world, orientation = rig.world, device.mount.orientation
+
+    def update(_t_ns: int) -> None:
+        chip.field_t = sensor.sample(rotate_inverse(orientation, world.field_body()))
+
+    rig.every(25, update)
+
+
+def _max7310(rig: Rig, device: DeviceConfig) -> None:
+    rig.on_i2c(device, Max7310())
+
+
+def _ads1115(rig: Rig, device: DeviceConfig) -> None:
+    chip = Ads1115(rig.clock)
+    rig.on_i2c(device, chip)
+    world = rig.world
+    full_kg = max(1e-9, rig.profile.body.mass.propellant_kg)
+
+    def update(_t_ns: int) -> None:
+        # The tank's pressure transmitter: 0.5 V empty to 4.0 V full, through a divider of 0.8; other inputs are open.
+        share = world.truth().propellant_kg / full_kg
+        chip.inputs_v[0] = 0.8 * (0.5 + 3.5 * share)
+
+    rig.every(500, update)
+
+
+def _ds3231(rig: Rig, device: DeviceConfig) -> None:
+    chip = Ds3231(rig.clock)
+    start = datetime.fromtimestamp(rig.world.truth().unix_ns // 1_000_000_000, UTC)
+    chip.set_time(start.year, start.month, start.day, start.hour, start.minute, start.second)
+    chip.oscillator_running = True
+    rig.on_i2c(device, chip)
+    celsius = _temperature_of(rig, "core")
+
+    def update(_t_ns: int) -> None:
+        chip.celsius = celsius()
+
+    rig.every(1000, update)
+
+
+def _mb85rc256v(rig: Rig, device: DeviceConfig) -> None:
+    rig.on_i2c(device, Mb85rc256v())
+
+
+def _w25q256(rig: Rig, device: DeviceConfig) -> None:
+    chip = W25q256(rig.clock, rng=rig.world.stream(device.name))
+    rig.chips[device.name] = chip
+    rig.buses[device.bus].attach(device.address, chip)
+
+
+def _icm42688p(rig: Rig, device: DeviceConfig) -> None:
+    chip = Icm42688p(rig.clock)
+    rig.chips[device.name] = chip
+    rig.buses[device.bus].attach(device.address, chip)
+    rate_hz = device.rate_hz or 20.0
+    unit = InertialUnit(rig.world.stream(device.name), rate_hz)
+    world, position, orientation = rig.world, device.mount.position_m, device.mount.orientation
+    celsius = _temperature_of(rig, "core")
+
+    def update(_t_ns: int) -> None:
+        chip.rate_rad_s, chip.specific_force_m_s2 = unit.sample(*world.imu(position, orientation))
+        chip.celsius = celsius()
+
+    rig.every(max(1, round(1000.0 / rate_hz)), update)
+
+
+def _max31865(rig: Rig, device: DeviceConfig) -> None:
+    chip = Max31865(
+        rig.clock, reference_ohm=float(device.settings.get("r_ref_ohm", 400.0)),
+        r0_ohm=float(device.settings.get("r0_ohm", 100.0)),
+    )
+    rig.chips[device.name] = chip
+    rig.buses[device.bus].attach(device.address, chip)
+    # Named after the thermal node it is mounted on.
+    celsius = _temperature_of(rig, device.name.removeprefix("rtd_"))
+
+    def update(_t_ns: int) -> None:
+        chip.set_celsius(celsius())
+
+    rig.every(250, update)
+
+
+# -- parts that speak
+
+
+def _speaks(rig: Rig, device: DeviceConfig, chip: Any, period_ms: int) -> None:
+    """A part on a serial port which sends what is due."""
+    rig.chips[device.name] = chip
+    rig.buses[device.bus].attach(chip)
+    rig.every(period_ms, chip.advance)
+
+
+def _ve_direct(rig: Rig, device: DeviceConfig) -> None:
+    chip = VeDirect()
+    _speaks(rig, device, chip, 20)
+    power = rig.world.power
+    celsius = _temperature_of(rig, "pdu")
+
+    def update(_t_ns: int) -> None:
+        volts = power.bus_voltage_v
+        chip.battery_v, chip.array_w = volts, power.array_w
+        chip.array_v = 36.0 if power.array_w > 0.1 else 0.0
+        chip.battery_a = power.array_w / volts if volts > 1.0 else 0.0
+        chip.temperature_c = celsius()
+
+    rig.every(250, update)
+
+
+def _gmc_geiger(rig: Rig, device: DeviceConfig) -> None:
+    _speaks(rig, device, GmcGeiger(rig.world.stream(device.name)), 50)
+
+
+def _nothing_in_range(_angle_rad: float) -> float | None:
+    """The world holds no other body yet."""
+    return None
+
+
+def _nothing_in_sweep(angles: Sequence[float]) -> Sequence[float | None]:
+    return (None,) * len(angles)
+
+
+def _ld06_lidar(rig: Rig, device: DeviceConfig) -> None:
+    _speaks(rig, device, Ld06Lidar(_nothing_in_range, _nothing_in_sweep), 20)
+
+
+def _tfmini_plus(rig: Rig, device: DeviceConfig) -> None:
+    _speaks(rig, device, TfminiPlus(), 20)
+
+
+def _can_bms(rig: Rig, device: DeviceConfig) -> None:
+    chip = CanBms(node_id=device.address or 0x51)
+    rig.chips[device.name] = chip
+    rig.buses[device.bus].attach(chip)
+    power = rig.world.power
+    celsius = _temperature_of(rig, "battery")
+
+    def update(_t_ns: int) -> None:
+        chip.voltage_v, chip.current_a = power.bus_voltage_v, -power.battery_current_a
+        chip.state_of_charge = power.soc_battery
+        chip.temperature_c = celsius()
+
+    rig.every(250, update)
+
+
+def _ars408(rig: Rig, device: DeviceConfig) -> None:
+    chip = Ars408(device.address or 0, node_id=0x60 | (device.address or 0))
+    rig.chips[device.name] = chip
+    rig.buses[device.bus].attach(chip)
+
+
 PARTS: dict[str, Callable[[Rig, DeviceConfig], None]] = {
-    "adis16470": _adis16470, "startracker": _startracker, "pca9548a": _pca9548a, "opt3001": _opt3001,
-    "ina228": _ina228, "ltc3350": _ltc3350, "tmp423": _tmp423, "rm3100": _rm3100, "cia401_valves": _cia401_valves,
+    "adis16470": _adis16470, "adm1272": _adm1272, "ads1115": _ads1115, "ars408": _ars408, "can_bms": _can_bms,
+    "cia401_valves": _cia401_valves, "ds3231": _ds3231, "gmc_geiger": _gmc_geiger, "icm42688p": _icm42688p,
+    "ina226": _ina226, "ina228": _ina228, "ld06_lidar": _ld06_lidar, "lsm303dlhc": _lsm303dlhc, "ltc3350": _ltc3350,
+    "ltc4162": _ltc4162, "max31865": _max31865, "max34451": _max34451, "max7310": _max7310, "mb85rc256v": _mb85rc256v,
+    "opt3001": _opt3001, "pca9548a": _pca9548a, "rm3100": _rm3100, "sbs_battery": _sbs_battery,
+    "startracker": _startracker, "tfmini_plus": _tfmini_plus, "tmp423": _tmp423, "ve_direct": _ve_direct,
+    "vl53l0x": _vl53l0x, "w25q256": _w25q256,
 }

@@ -345,8 +345,8 @@ def _check_devices(board: BoardConfig, lines: _Lines) -> None:
             raise lines.error([*path, "address"], f"missing; a device on {bus.kind} needs one")
         if bus.kind == "i2c" and not 0x08 <= (device.address or 0) <= 0x77:
             raise lines.error([*path, "address"], f"0x{device.address or 0:02x} is reserved; 0x08..0x77 is allowed")
-        if bus.kind == "can" and device.address == 0:
-            raise lines.error([*path, "address"], "0 is no node id; 1..127 is allowed on CAN")
+        if device.role == "valve_node" and device.address == 0:
+            raise lines.error([*path, "address"], "0 is no node id; 1..127 is allowed for a CANopen node")
         if device.role == "mux" and device.mux is not None:
             raise lines.error([*path, "mux"], "a multiplexer behind a multiplexer is not supported")
         if (device.mux is None) != (device.channel is None):

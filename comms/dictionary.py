@@ -154,6 +154,8 @@ TELEMETRY: tuple[Channel, ...] = (
     Channel(30, "devices", _K.TABLE, "-", "state of every device that is not OK"),
     Channel(31, "bus_failures", _K.NUMBER, "1", "failed transfers since start"),
     Channel(32, "gate_vetoes", _K.NUMBER, "1", "pulses taken out by the final gate since start"),
+    Channel(33, "failure_causes", _K.TABLE, "1", "failed transfers and refused answers since start, by cause"),
+    Channel(34, "bus_recoveries", _K.TABLE, "1", "hung buses brought back since start, by what brought them back"),
 )
 
 

@@ -19,7 +19,6 @@ from firmware_py.tick import FlightSoftware
 from hal.hardware import Hardware
 from hal.profile import ConfigError, Profile
 from hal.recovery import InlineWorker, Worker
-from hal.recovery import InlineWorker, Worker
 
 __all__ = ["Program", "fit_window"]
 

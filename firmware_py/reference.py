@@ -9,12 +9,15 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module, resources
 from inspect import getdoc
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
 import msgspec
 
+import drivers
 from comms.dictionary import COMMANDS, TELEMETRY, Argument, Authority
+from drivers.device import OracleKind
 from fdir.codes import Code
 from fdir.gating import CLASS_CHECKS, SAFE_ALLOWED, CommandClass
 from fdir.modes import COAST_SPEED_M_S, GUARD_TEXT, TRANSITIONS, Emission, Motion
@@ -30,9 +33,11 @@ from fdir.safe import (
 )
 from firmware_py.report.figures import FIGURES, RIG_FAULT
 from firmware_py.scheduler import EventCode
+from hal.causes import CAUSES, quality_of
+from hal.manager import AT_ONCE
 from hal.profile import BoardConfig, load_board
 
-__all__ = ["figure_table", "pages", "stale", "verified", "write"]
+__all__ = ["figure_table", "independent", "pages", "parts", "stale", "write"]
 
 MS = 1_000_000
 
@@ -263,11 +268,36 @@ def _boards() -> list[BoardConfig]:
     return [load_board(path.stem) for path in sorted(folder.glob("*.yaml"))]
 
 
+def parts() -> list[tuple[str, ModuleType]]:
+    """Every driver by the name of its part: the modules in ``drivers`` that say what they were held against."""
+    names = sorted(info.name for info in iter_modules(drivers.__path__) if not info.ispkg)
+    modules = [(name, import_module(f"drivers.{name}")) for name in names]
+    return [(name, module) for name, module in modules if hasattr(module, "ORACLES")]
+
+
+def independent(module: ModuleType) -> bool:
+    """Whether a driver was held against anything that nobody here wrote."""
+    return any(oracle.kind not in (OracleKind.FORMULA, OracleKind.NOTHING) for oracle in module.ORACLES)
+
+
 def _chips() -> str:
     boards = _boards()
-    parts: list[str] = [
+    known = parts()
+    proven = sum(independent(module) for _, module in known)
+    lines: list[str] = [
         "A device's `part` is the name of its driver, `drivers/<part>.py`; the rig plays it with a chip of its own in "
-        "`hil/chips/`. How to add one: [add a chip](../guide/add-a-chip.md).",
+        "`hil/chips/`, written apart from the driver. What counts is what else a driver was held against: "
+        f"**{proven} of {len(known)} parts have at least one independent oracle.** "
+        "How to add one: [add a chip](guide/add-a-chip.md).",
+        "## Parts",
+        _table(["part", "what", "flown on", "how verified", "independent"], [
+            (
+                f"[`{name}`](#{name})", _title(module), _flown_on(name, boards),
+                "; ".join(dict.fromkeys(oracle.kind.value for oracle in module.ORACLES)),
+                "yes" if independent(module) else "no",
+            )
+            for name, module in known
+        ]),
     ]
     for board in boards:
         devices = [
@@ -278,23 +308,51 @@ def _chips() -> str:
             )
             for d in board.devices
         ]
-        parts += [
+        lines += [
             f"## Board {board.board}", board.description + ".",
             _table(["device", "part", "role", "bus", "address", "mux, channel", "rate, Hz", "stale, ms"], devices),
         ]
-    parts += ["## Drivers"]
-    for part in sorted({device.part for board in boards for device in board.devices}):
-        parts += _driver(part)
-    return _page("Chips", "`board_configs/boards/*.yaml` and the drivers", *parts)
+    lines += [
+        "## What a failure means",
+        "Every failed transfer and every refused answer has one cause, which is counted per device and per bus.",
+        _table(["cause", "what happened", "quality of the reading", "what the software does", "what to look for"], [
+            (
+                f"`{cause.value}`", text.meaning,
+                f"{quality_of(cause).name} " + ("at once" if cause in AT_ONCE else "when older than its time-out"),
+                text.response, text.advice,
+            )
+            for cause, text in CAUSES.items()
+        ]),
+        "## Drivers",
+    ]
+    for name, module in known:
+        lines += _driver(name, module)
+    return _page("Chips", "`board_configs/boards/*.yaml` and the drivers", *lines)
 
 
-def _driver(part: str) -> list[str]:
-    try:
-        module = import_module(f"drivers.{part}")
-    except ModuleNotFoundError:
-        return [f"### {part}", "There is no driver of that name here."]
+def _title(module: ModuleType) -> str:
+    """What a part is, from the first line of its driver: all before the colon that opens what it guarantees."""
+    return _prose((module.__doc__ or "").strip().split("\n")[0]).partition(":")[0]
+
+
+def _flown_on(name: str, boards: Sequence[BoardConfig]) -> str:
+    """Bus, address and rate of the first device of a part on each board."""
+    places = []
+    for board in boards:
+        here = [d for d in board.devices if d.part == name]
+        if here:
+            first = here[0]
+            where = first.bus if first.address is None else f"{first.bus} 0x{first.address:02X}"
+            rate = "" if first.rate_hz == 0.0 else f" at {first.rate_hz:g} Hz"
+            places.append(f"{board.board}: {where}{f' and {len(here) - 1} more' if len(here) > 1 else ''}{rate}")
+    return "; ".join(places) or "no shipped board"
+
+
+def _driver(part: str, module: ModuleType) -> list[str]:
     first = _prose((module.__doc__ or "").strip().split("\n")[0])
-    lines = [f"### {part}", first, "How it was verified: " + "; ".join(verified(module)) + "."]
+    lines = [f"### {part}", first, _table(["how verified", "what was compared"], [
+        (oracle.kind.value, _prose(oracle.what)) for oracle in module.ORACLES
+    ])]
     settings: Any = getattr(module, "Settings", None)
     fields = msgspec.structs.fields(settings) if settings is not None else ()
     if fields:
@@ -316,44 +374,32 @@ def _prose(docstring: str) -> str:
     return " ".join(docstring.replace("``", "`").split())
 
 
-def verified(module: ModuleType) -> tuple[str, ...]:
-    """How a driver was verified: its ``VERIFIED``, else "Held against:" in its docstring, else where its tests are."""
-    stated: tuple[str, ...] | None = getattr(module, "VERIFIED", None)
-    if stated:
-        return tuple(_prose(item).rstrip(".") for item in stated)
-    for opening in ("Held against:", "Checked against"):
-        _, found, rest = (module.__doc__ or "").partition(opening)
-        if found:
-            return (_prose(rest.split("\n\n")[0]).strip().rstrip("."),)
-    return (f"see tests/drivers/test_{module.__name__.rsplit('.', 1)[-1]}.py",)
-
-
 def figure_table() -> str:
     """The figures of a flight as Markdown; docs/guide/write-a-scenario.md holds the same lines."""
     return _table(["figure", "unit", "what it is"], [(f"`{f.name}`", f.unit, f.text) for f in FIGURES.values()])
 
 
 def pages() -> dict[str, str]:
-    """Every page by file name."""
+    """Every page by its path under docs."""
     return {
-        "commands.md": _commands(), "telemetry.md": _telemetry(), "faults.md": _faults(), "modes.md": _modes(),
-        "chips.md": _chips(), "codes.md": _codes(),
+        "chips.md": _chips(), "reference/commands.md": _commands(), "reference/telemetry.md": _telemetry(),
+        "reference/faults.md": _faults(), "reference/modes.md": _modes(), "reference/codes.md": _codes(),
     }
 
 
 def write(folder: Path) -> list[Path]:
-    """Store every page in ``folder``, which is made; returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Store every page under ``folder``, which is made; returns their paths."""
     written = []
     for name, text in pages().items():
         path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
         written.append(path)
     return written
 
 
 def stale(folder: Path) -> list[str]:
-    """Names of the pages in ``folder`` that are missing or differ from what ``write`` would store."""
+    """Names of the pages under ``folder`` that are missing or differ from what ``write`` would store."""
     return [
         name for name, text in pages().items()
         if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text

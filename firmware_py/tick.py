@@ -492,6 +492,8 @@ class FlightSoftware:
             "devices": self.hardware.not_ok(),
             "bus_failures": self.hardware.failures(),
             "gate_vetoes": self.gate.vetoes,
+            "failure_causes": self.hardware.failure_causes(),
+            "bus_recoveries": self.hardware.recoveries(),
         }
 
 

@@ -250,6 +250,22 @@ class Hardware:
         """Failed transactions of all devices since start."""
         return sum(counters.failures for counters in self.counters().values())
 
+    def failure_causes(self) -> dict[str, int]:
+        """Failed transfers and refused answers of all devices since start, by cause in alphabetical order."""
+        causes: dict[str, int] = {}
+        for counters in self.counters().values():
+            for cause, count in counters.by_cause.items():
+                causes[cause] = causes.get(cause, 0) + count
+        return dict(sorted(causes.items()))
+
+    def recoveries(self) -> dict[str, int]:
+        """Hung buses brought back since start, by the rung of the ladder that did it."""
+        rungs: dict[str, int] = {}
+        for guard in self.guards.values():
+            for rung, count in guard.counters.cured_by.items():
+                rungs[rung] = rungs.get(rung, 0) + count
+        return dict(sorted(rungs.items()))
+
     def _config(self, name: str) -> DeviceConfig:
         return next(d for d in self._profile.board.devices if d.name == name)
 

@@ -418,10 +418,10 @@ def _at_the_bench(show: Callable[[], int]) -> int:
 
 @app.command(epilog="Example:\n\n  qiki docs --check")
 def docs(
-    folder: Annotated[Path, typer.Option(help="Where the pages are.")] = Path("docs/reference"),
+    folder: Annotated[Path, typer.Option(help="Where the pages are.")] = Path("docs"),
     check: Annotated[bool, typer.Option("--check", help="Only say which pages are out of date.")] = False,
 ) -> None:
-    """Print the reference pages (commands, telemetry, faults, modes, chips, codes) from the tables."""
+    """Print the generated pages (chips, commands, telemetry, faults, modes, codes) from the tables."""
     from firmware_py.reference import stale, write
 
     if check:

@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 from math import degrees, inf, isnan, nan, sqrt
 from typing import Any, NamedTuple
 
+from drivers.errors import Cause
 from fdir.codes import Code
 from firmware_py.mission import ExpectConfig, StepOutcome
 from firmware_py.scheduler import EventCode
 from hal.frames import Quaternion, Vec3, add, norm, rotation_angle, subtract
+from hal.recovery import Rung
 
 __all__ = [
-    "FIGURES", "RIG_FAULT", "Figure", "FlightData", "FlownStep", "Scope", "Verdict", "at_the_end",
+    "CODED", "FIGURES", "RIG_FAULT", "Figure", "FlightData", "FlownStep", "Scope", "Verdict", "at_the_end",
     "check_expectations", "flown_steps", "judge", "summary", "window_of",
 ]
 
@@ -368,6 +370,19 @@ def _last_snapshot(key: str) -> Callable[[Scope], Value]:
     return compute
 
 
+def _by_name(key: str) -> Callable[[Scope], Value]:
+    """Sum of a table of counts at the end of the span, or one of them if ``code`` names it."""
+
+    def compute(scope: Scope) -> Value:
+        rows = scope.snapshots
+        table = rows[-1][1].get(key) if rows else None
+        if not isinstance(table, dict):
+            return None
+        return sum(table.values()) if scope.code is None else table.get(scope.code, 0)
+
+    return compute
+
+
 def _lengths(rows: Iterable[Row], key: str) -> list[float]:
     vectors = (_vector(row, key) for _, row in rows)
     return [norm(vector) for vector in vectors if vector is not None]
@@ -448,10 +463,17 @@ _TABLE = (
     Figure("devices_not_ok", "1", "devices that are not OK at the end", _last_snapshot("devices")),
     Figure("gate_vetoes", "1", "pulses that the final gate took out, from the start of the flight to the end",
            _last_snapshot("gate_vetoes")),
-    Figure("bus_failures", "1", "failed transfers, from the start of the flight to the end",
-           _last_snapshot("bus_failures")),
+    Figure("bus_failures", "1", "failed transfers and refused answers from the start of the flight, of one cause if "
+           "`code` is given", _by_name("failure_causes")),
+    Figure("bus_recoveries", "1", "hung buses brought back from the start of the flight, by one rung of the ladder if "
+           "`code` is given", _by_name("bus_recoveries")),
 )
 FIGURES: dict[str, Figure] = {figure.name: figure for figure in _TABLE}
+CODED: dict[str, tuple[str, ...]] = {
+    "events": EVENT_CODES, "bus_failures": tuple(cause.value for cause in Cause),
+    "bus_recoveries": tuple(rung.value for rung in Rung),
+}
+"""Figures that take a code, and the codes."""
 
 
 def window_of(data: FlightData, expect: ExpectConfig) -> Scope | None:
@@ -486,10 +508,11 @@ def check_expectations(expectations: Sequence[ExpectConfig]) -> list[str]:
             continue
         if not figure.windowed and (expect.step is not None or expect.last_s is not None):
             problems.append(f"{where}: {figure.name} is of the whole flight; step and last_s have no meaning for it")
-        if expect.code is not None and figure.name != "events":
-            problems.append(f"{where}.code: only the figure events takes a code")
-        elif expect.code is not None and expect.code not in EVENT_CODES:
-            problems.append(f"{where}.code: no code {expect.code!r}; codes: {', '.join(EVENT_CODES)}")
+        allowed = CODED.get(figure.name)
+        if expect.code is not None and allowed is None:
+            problems.append(f"{where}.code: only the figures {', '.join(CODED)} take a code")
+        elif expect.code is not None and allowed is not None and expect.code not in allowed:
+            problems.append(f"{where}.code: no code {expect.code!r}; codes: {', '.join(allowed)}")
         if figure.text_value and (expect.below is not None or expect.above is not None):
             problems.append(f"{where}: {figure.name} is a word; only equals can judge it")
         if expect.equals is not None and isinstance(expect.equals, str) != figure.text_value:

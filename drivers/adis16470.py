@@ -8,7 +8,8 @@ forces, TEMP_OUT, DATA_CNTR and the 16-bit sum of the 18 bytes before it. 0.1 de
 DATA_CNTR advances with every new set of outputs. A burst that finds it unchanged is refused (STALE_COUNTER), so the
 output rate 2000 / (decimation + 1) must exceed the read rate; the default of 1000 Hz serves ticks up to 500 Hz. A
 counter that runs further than the time allows means that the unit restarted with its default filter and decimation:
-samples are refused until ``initialise`` has run. All bytes zero has a matching sum and is refused by itself.
+samples are refused (RESET) until ``initialise`` has run. (Filter and decimation can't be read beside a burst a tick, so
+the counter stands in for them.) All bytes zero has a matching sum and is refused by itself.
 
 Held against: constants of Linux's adis16475 driver and of ArduPilot's simulator (formula only).
 """
@@ -23,17 +24,36 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from drivers.bus.protocol import SpiBus
-from drivers.device import NOWHERE, Place, whole
+from drivers.device import NOWHERE, Access, Codec, Oracle, OracleKind, Place, Register, whole
 from drivers.errors import Cause
 from drivers.samples import ImuSample
 
-__all__ = ["BURST_COMMAND", "BURST_LENGTH", "Device", "Settings", "burst"]
+__all__ = ["BURST_COMMAND", "BURST_LENGTH", "CODECS", "ORACLES", "REGISTERS", "Device", "Settings", "burst"]
+
+ORACLES = (Oracle(OracleKind.FORMULA, "constants of Linux's adis16475 driver and of ArduPilot's simulator"),)
 
 DIAG_STAT = 0x02
 FILT_CTRL = 0x5C
 DEC_RATE = 0x64
+FIRM_REV = 0x6C
 PROD_ID = 0x72
 PRODUCT = 16470
+
+REGISTERS = (
+    Register("DIAG_STAT", DIAG_STAT, 2, Access.CLEARS),
+    Register("X_GYRO_LOW", 0x04, 2), Register("X_GYRO_OUT", 0x06, 2),
+    Register("Y_GYRO_LOW", 0x08, 2), Register("Y_GYRO_OUT", 0x0A, 2),
+    Register("Z_GYRO_LOW", 0x0C, 2), Register("Z_GYRO_OUT", 0x0E, 2),
+    Register("X_ACCL_LOW", 0x10, 2), Register("X_ACCL_OUT", 0x12, 2),
+    Register("Y_ACCL_LOW", 0x14, 2), Register("Y_ACCL_OUT", 0x16, 2),
+    Register("Z_ACCL_LOW", 0x18, 2), Register("Z_ACCL_OUT", 0x1A, 2),
+    Register("TEMP_OUT", 0x1C, 2), Register("TIME_STAMP", 0x1E, 2), Register("DATA_CNTR", 0x22, 2),
+    Register("FILT_CTRL", FILT_CTRL, 2, Access.WRITE), Register("MSC_CTRL", 0x60, 2, Access.WRITE),
+    Register("UP_SCALE", 0x62, 2, Access.WRITE), Register("DEC_RATE", DEC_RATE, 2, Access.WRITE),
+    Register("NULL_CNFG", 0x66, 2, Access.WRITE), Register("FIRM_REV", FIRM_REV, 2), Register("FIRM_DM", 0x6E, 2),
+    Register("FIRM_Y", 0x70, 2), Register("PROD_ID", PROD_ID, 2), Register("SERIAL_NUM", 0x74, 2),
+    Register("FLSHCNT_LOW", 0x7C, 2), Register("FLSHCNT_HIGH", 0x7E, 2),
+)
 
 SPI_MODE = 3
 SPI_MAX_HZ = 1_000_000
@@ -115,6 +135,9 @@ def _unsound(status: int, place: Place) -> Exception:
     return place.error(cause, f"DIAG_STAT {status:04x}h: {', '.join(faults)}")
 
 
+CODECS = (Codec("burst", burst, BURST_LENGTH),)
+
+
 class Device:
     """One ADIS16470.
 
@@ -140,14 +163,16 @@ class Device:
         # A quarter above the nominal rate covers the unit's clock and a jittering reader.
         self._limit_per_ns = 1.25 * INTERNAL_RATE_HZ / (settings.decimation + 1) / NS_PER_S
 
+    def identify(self) -> Generator[None, None, str]:
+        """Product id and firmware revision: 4 frames, one a resume. Raises WRONG_ID."""
+        yield from self._check_product()
+        yield
+        revision = yield from self._register(FIRM_REV)
+        return f"ADI ADIS{PRODUCT} firmware {revision >> 8:x}.{revision & 0xFF:02x}"
+
     def initialise(self) -> Generator[None, None, None]:
         """Product id, health, filter and decimation with read-back: 14 frames, one a resume."""
-        if not self._clocked:
-            self._bus.configure(self._select, SPI_MODE, SPI_MAX_HZ)
-            self._clocked = True
-        product = yield from self._register(PROD_ID)
-        if product != PRODUCT:
-            raise self.place.error(Cause.WRONG_ID, f"product id {product} instead of {PRODUCT}")
+        yield from self._check_product()
         yield
         # Flags from before are cleared by the first reading; what shows in the second is there now.
         yield from self._register(DIAG_STAT)
@@ -167,7 +192,7 @@ class Device:
 
         Raises:
             DeviceError: as ``burst``; STALE_COUNTER when the outputs have not changed since the last good read;
-                IMPLAUSIBLE, until ``initialise`` has run, once the counter shows that the unit restarted.
+                RESET, until ``initialise`` has run, once the counter shows that the unit restarted.
         """
         sample = burst(self._bus.transfer(self._select, BURST_COMMAND), self.place)
         counter = sample.counter
@@ -179,7 +204,7 @@ class Device:
             limit = elapsed_ns * self._limit_per_ns + COUNTER_SLACK
             if self._restarted or (counter - last) % COUNTER_MODULUS > limit:
                 self._restarted = True
-                raise self.place.error(Cause.IMPLAUSIBLE, f"unit restarted: DATA_CNTR from {last} to {counter}")
+                raise self.place.error(Cause.RESET, f"unit restarted: DATA_CNTR from {last} to {counter}")
         self._counter = counter
         self._read_ns = now_ns
         return sample
@@ -191,6 +216,31 @@ class Device:
         if sample.counter == self._counter:
             raise self.place.error(Cause.STALE_COUNTER, f"DATA_CNTR is still {sample.counter}")
         return sample
+
+    def read_register(self, register: Register) -> bytes:
+        """One register for the bench: two frames at once."""
+        self._clock()
+        self._frame(register.pointer, 0)
+        return self._frame(PROD_ID, 0).to_bytes(2, "big")
+
+    def write_register(self, register: Register, data: bytes) -> None:
+        """Write one register for the bench: two frames at once. Raises PROTOCOL if read-only or of another length."""
+        if register.access is not Access.WRITE or len(data) != register.length:
+            raise self.place.error(Cause.PROTOCOL, f"{register.name} takes no {len(data)} bytes")
+        self._clock()
+        self._frame(WRITE | register.pointer, data[1])
+        self._frame(WRITE | register.pointer + 1, data[0])
+
+    def _clock(self) -> None:
+        if not self._clocked:
+            self._bus.configure(self._select, SPI_MODE, SPI_MAX_HZ)
+            self._clocked = True
+
+    def _check_product(self) -> Generator[None, None, None]:
+        self._clock()
+        product = yield from self._register(PROD_ID)
+        if product != PRODUCT:
+            raise self.place.error(Cause.WRONG_ID, f"product id {product} instead of {PRODUCT}")
 
     def _frame(self, first: int, second: int) -> int:
         """One 16-bit frame; returns the answer to the frame before."""

@@ -1,10 +1,36 @@
-"""Checksums of the serial protocols, computed by the standard library's C code."""
+"""Checksums of the serial protocols: by the standard library's C code where it has them, else by a table."""
 
 from __future__ import annotations
 
 from binascii import crc_hqx
 
-__all__ = ["crc16_ccitt_false"]
+__all__ = ["crc8_ld06", "crc16_ccitt_false"]
+
+
+def _crc8_table(polynomial: int) -> tuple[int, ...]:
+    """Remainders of every byte, most significant bit first."""
+    table = []
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = (crc << 1 ^ polynomial if crc & 0x80 else crc << 1) & 0xFF
+        table.append(crc)
+    return tuple(table)
+
+
+_LD06 = _crc8_table(0x4D)
+
+
+def crc8_ld06(data: bytes | bytearray | memoryview) -> int:
+    """CRC-8 of the LD06 and LD19 lidars: polynomial 4Dh, initial value 0, not reflected, no final xor.
+
+    Source: LDROBOT LD06 development manual v1.0, chapter 3, whose example packet has 50h.
+    """
+    crc = 0
+    table = _LD06
+    for byte in data:
+        crc = table[crc ^ byte]
+    return crc
 
 
 def crc16_ccitt_false(data: bytes | bytearray | memoryview) -> int:

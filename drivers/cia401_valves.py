@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, unique
+from functools import partial
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Annotated
@@ -47,14 +48,17 @@ from drivers.canopen import (
     encode_nmt,
     heartbeat_frame,
 )
+from drivers.device import NOWHERE, Codec, Oracle, OracleKind
 from drivers.errors import Cause, DeviceError
 from drivers.samples import ValveNodeSample
 
 __all__ = [
-    "FLIGHT_COMPUTER_ID", "TRANSITIONS", "BusCounters", "Event", "NodeCounters", "NodeState", "ObjectStep",
-    "PulseRules", "Settings", "SetupFailure", "SetupState", "ValveBus", "ValveNode", "configuration_steps",
-    "decode_on_times", "decode_state", "identity_steps",
+    "CODECS", "FLIGHT_COMPUTER_ID", "ORACLES", "TRANSITIONS", "BusCounters", "Event", "NodeCounters", "NodeState",
+    "ObjectStep", "PulseRules", "Settings", "SetupFailure", "SetupState", "ValveBus", "ValveNode",
+    "configuration_steps", "decode_on_times", "decode_state", "identity_steps",
 ]
+
+ORACLES = (Oracle(OracleKind.PEER, "the LocalNode of the canopen package: SDO server, NMT, heartbeat, EMCY"),)
 
 MS = 1_000_000
 
@@ -154,6 +158,23 @@ def decode_state(data: bytes) -> NodeState | Rejection:
 def decode_on_times(data: bytes) -> tuple[int, ...] | Rejection:
     """TPDO2: ms that each of the eight outputs was driven in the window that ended."""
     return tuple(data) if len(data) == OUTPUTS else Rejection.WRONG_LENGTH
+
+
+def _raising(decode: Callable[[bytes], object], data: bytes) -> object:
+    """A decoder of this bus as others call it: the bus itself counts rejections and catches nothing."""
+    value = decode(data)
+    if isinstance(value, Rejection):
+        cause = Cause.SHORT_READ if value is Rejection.WRONG_LENGTH else Cause.PROTOCOL
+        raise NOWHERE.error(cause, str(value.value))
+    return value
+
+
+CODECS = (
+    Codec("TPDO1, state", partial(_raising, decode_state), 8),
+    Codec("TPDO2, on-times", partial(_raising, decode_on_times), 8),
+    Codec("heartbeat", partial(_raising, decode_heartbeat), 1),
+    Codec("EMCY", partial(_raising, partial(decode_emergency, t_ns=0)), 8),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ CURRENT_LSB = I_max / 2^19; SHUNT_CAL = 13107.2e6 x CURRENT_LSB x R_shunt, x 4 a
 DIETEMP 7.8125 m deg C; ENERGY 16 x 3.2 x CURRENT_LSB; CHARGE CURRENT_LSB; 24-bit results hold 20 bits left-aligned.
 
 A sample costs two transactions (VBUS, CURRENT; at most one slot apart). Every ``slow_every`` samples one more register
-is read in turn: ADC_CONFIG, DIAG_ALRT, CHARGE, ENERGY, SHUNT_CAL, DIETEMP. Charge, energy and die temperature are
-``None`` in every sample whose own sequence did not read them: nothing old is shown as new. The two configuration
-registers reveal a brown-out (both fall back to reset values); a lost configuration refuses every further sample until
-``initialise`` has run. The accumulators are not cleared at start, so charge survives a restart of the software.
+is read in turn: a configuration register, DIAG_ALRT, CHARGE, ENERGY, a configuration register, DIETEMP. Charge, energy
+and die temperature are ``None`` in every sample whose own sequence did not read them: nothing old is shown as new. The
+three configuration registers (ADC_CONFIG, CONFIG, SHUNT_CAL in turn) reveal a brown-out, after which they hold reset
+values, and an upset bit; a lost configuration refuses every further sample (RESET) until ``initialise`` has run. The
+accumulators are not cleared at start, so charge survives a restart of the software.
 
 Held against: the worked example of TI SLYS023A table 8-4 (same registers); values that Linux's ina238 driver computed.
 """
@@ -16,18 +17,36 @@ Held against: the worked example of TI SLYS023A table 8-4 (same registers); valu
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from drivers.bus.protocol import I2cBus
-from drivers.device import NOWHERE, Place, RegisterDevice, whole
+from drivers.device import (
+    NOWHERE,
+    Access,
+    Codec,
+    ConfiguredDevice,
+    Oracle,
+    OracleKind,
+    Place,
+    Register,
+    Setting,
+    whole,
+)
 from drivers.errors import Cause
 from drivers.samples import PowerSample
 
 __all__ = [
-    "Device", "Settings", "bus_voltage_v", "charge_c", "current_a", "die_temperature_c", "energy_j", "shunt_voltage_v",
+    "CODECS", "ORACLES", "REGISTERS", "Device", "Settings", "bus_voltage_v", "charge_c", "current_a",
+    "die_temperature_c", "energy_j", "shunt_voltage_v",
 ]
+
+ORACLES = (
+    Oracle(OracleKind.DATASHEET, "the worked example of TI SLYS023A table 8-4 (same registers)"),
+    Oracle(OracleKind.LINUX, "values of the ina238 driver, whose registers are the upper 16 of these 20 bits"),
+)
 
 CONFIG = 0x00
 ADC_CONFIG = 0x01
@@ -69,8 +88,23 @@ DIAG_RESERVED = 1 << 8
 CONVERSION_READY = 1 << 1
 MEMORY_SOUND = 1 << 0
 
-_SLOW_REGISTERS = (ADC_CONFIG, DIAG_ALRT, CHARGE, ENERGY, SHUNT_CAL, DIETEMP)
+_SCRUB = -1
+"""In place of a register: the next one of the configuration."""
+_SLOW_REGISTERS = (_SCRUB, DIAG_ALRT, CHARGE, ENERGY, _SCRUB, DIETEMP)
 _ZERO = bytes(3)
+
+REGISTERS = (
+    Register("CONFIG", CONFIG, 2, Access.WRITE), Register("ADC_CONFIG", ADC_CONFIG, 2, Access.WRITE),
+    Register("SHUNT_CAL", SHUNT_CAL, 2, Access.WRITE), Register("SHUNT_TEMPCO", 0x03, 2, Access.WRITE),
+    Register("VSHUNT", VSHUNT, 3), Register("VBUS", VBUS, 3), Register("DIETEMP", DIETEMP, 2),
+    Register("CURRENT", CURRENT, 3), Register("POWER", 0x08, 3), Register("ENERGY", ENERGY, 5),
+    Register("CHARGE", CHARGE, 5), Register("DIAG_ALRT", DIAG_ALRT, 2, Access.CLEARS),
+    Register("SOVL", 0x0C, 2, Access.WRITE), Register("SUVL", 0x0D, 2, Access.WRITE),
+    Register("BOVL", 0x0E, 2, Access.WRITE), Register("BUVL", 0x0F, 2, Access.WRITE),
+    Register("TEMP_LIMIT", 0x10, 2, Access.WRITE), Register("PWR_LIMIT", 0x11, 2, Access.WRITE),
+    Register("MANUFACTURER_ID", MANUFACTURER_ID, 2), Register("DEVICE_ID", DEVICE_ID, 2),
+)
+"""DIAG_ALRT: reading it may clear latched alerts (table 7-16)."""
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,36 +194,48 @@ def _signed20(data: bytes, place: Place) -> int:
     return raw >> 4
 
 
-class Device(RegisterDevice):
+_EXAMPLE_LSB_A = 10.0 / 2**19
+
+CODECS = (
+    Codec("VBUS", bus_voltage_v, 3), Codec("VSHUNT, 163.84 mV", partial(shunt_voltage_v, adc_range=0), 3),
+    Codec("VSHUNT, 40.96 mV", partial(shunt_voltage_v, adc_range=1), 3), Codec("DIETEMP", die_temperature_c, 2),
+    Codec("CURRENT, 10 A full scale", partial(current_a, current_lsb_a=_EXAMPLE_LSB_A), 3),
+    Codec("ENERGY, 10 A full scale", partial(energy_j, current_lsb_a=_EXAMPLE_LSB_A), 5),
+    Codec("CHARGE, 10 A full scale", partial(charge_c, current_lsb_a=_EXAMPLE_LSB_A), 5),
+)
+
+
+class Device(ConfiguredDevice):
     """One INA228. See the module's first lines for what a sample holds and costs."""
 
     def __init__(self, bus: I2cBus, address: int, settings: Settings) -> None:
-        super().__init__(bus, address)
+        super().__init__(bus, address, scrub_every=0)  # in turn with the slow registers instead
         self._lsb_a = settings.current_lsb_a
-        self._config = (settings.adc_range << 4).to_bytes(2, "big")
-        self._adc_config = ADC_CONFIG_VALUE.to_bytes(2, "big")
-        self._shunt_cal = settings.shunt_cal.to_bytes(2, "big")
+        self._table = (
+            Setting("CONFIG", CONFIG, (settings.adc_range << 4).to_bytes(2, "big")),
+            Setting("SHUNT_CAL", SHUNT_CAL, settings.shunt_cal.to_bytes(2, "big")),
+            # Last, because writing it restarts the conversions: none of the old range can be read any more.
+            Setting("ADC_CONFIG", ADC_CONFIG, ADC_CONFIG_VALUE.to_bytes(2, "big")),
+        )
         self._slow_every = settings.slow_every
         self._samples = 0
         self._turn = 0
-        self._suspect: int | None = None
         self._charge_lost = False
         self._energy_lost = False
 
-    def initialise(self) -> Generator[None, None, None]:
-        """Identity and configuration with read-back: 8 transactions."""
+    def identify(self) -> Generator[None, None, str]:
+        """Maker and die: 2 transactions. Raises WRONG_ID."""
         self._expect(MANUFACTURER_ID, TEXAS_INSTRUMENTS, Cause.WRONG_ID, "manufacturer id")
         yield
-        self._check_die()
+        return f"TI INA228 revision {self._check_die()}"
+
+    def initialise(self) -> Generator[None, None, None]:
+        """Identity and configuration with read-back: 8 transactions."""
+        yield from self.identify()
         yield
-        yield from self._write_verified(CONFIG, self._config, "CONFIG")
-        yield
-        yield from self._write_verified(SHUNT_CAL, self._shunt_cal, "SHUNT_CAL")
-        yield
-        # Last, because writing it restarts the conversions: none of the old range can be read any more.
-        yield from self._write_verified(ADC_CONFIG, self._adc_config, "ADC_CONFIG")
+        yield from self._configure(self._table)
+        self._scrub_turn = len(self._table) - 1  # ADC_CONFIG first: its reset value is never ours
         self._samples = self._turn = 0
-        self._suspect = None
         self._charge_lost = self._energy_lost = False
         self._await_first_conversion()
 
@@ -201,8 +247,8 @@ class Device(RegisterDevice):
                 return None
             self._awaiting = False
             yield
-        if self._suspect is not None:
-            self._check_configuration(self._suspect)
+        if self._lost is not None:
+            self._scrub()
             yield
         vbus = self._read(VBUS, 3)
         yield
@@ -220,7 +266,9 @@ class Device(RegisterDevice):
             register = _SLOW_REGISTERS[self._turn]
             self._turn = (self._turn + 1) % len(_SLOW_REGISTERS)
             yield
-            if register == CHARGE:
+            if register == _SCRUB:
+                self._scrub()
+            elif register == CHARGE:
                 charge = charge_c(self._read(CHARGE, 5), self._lsb_a, self.place)
                 charge = None if self._charge_lost else charge
             elif register == ENERGY:
@@ -228,26 +276,18 @@ class Device(RegisterDevice):
                 energy = None if self._energy_lost else energy
             elif register == DIETEMP:
                 temperature = die_temperature_c(self._read(DIETEMP, 2), self.place)
-            elif register == DIAG_ALRT:
-                if not self._flags() & CONVERSION_READY:
-                    raise self.place.error(Cause.STALE_COUNTER, "conversions have stopped")
-            else:
-                self._check_configuration(register)
+            elif not self._flags() & CONVERSION_READY:
+                raise self.place.error(Cause.STALE_COUNTER, "conversions have stopped")
         return PowerSample(
             bus_voltage_v(vbus, self.place), current_a(current, self._lsb_a, self.place), charge, energy, temperature
         )
 
-    def _check_die(self) -> None:
+    def _check_die(self) -> int:
+        """Revision of the die, if it is an INA228's."""
         word = int.from_bytes(self._read(DEVICE_ID, 2), "big")
         if word >> 4 != DIE_ID:
             raise self.place.error(Cause.WRONG_ID, f"device id is {word:04x}h instead of 228xh")
-
-    def _check_configuration(self, register: int) -> None:
-        """A mismatch stays suspect: until the register is seen right again, no sample is made."""
-        self._suspect = register
-        expected = self._adc_config if register == ADC_CONFIG else self._shunt_cal
-        self._expect(register, expected, Cause.IMPLAUSIBLE, "configuration was lost: register")
-        self._suspect = None
+        return word & 0xF
 
     def _flags(self) -> int:
         """DIAG_ALRT. Raises CHECKSUM for the chip's own memory check, IMPLAUSIBLE for overflow or reserved bits."""

@@ -9,7 +9,9 @@ samples one more register is read in turn: CAP_ESR_PER (a chip that restarted ha
 MEAS_ESR. Capacitance and ESR are results that the chip measures seldom and keeps; the sample carries the chip's last
 finished one as last read here, and ``None`` before the first, after a failed one, and after ``initialise``.
 
-The chip has no identity register: NUM_CAPS must agree with ``cells``, and the measurement period must hold. Where VCAP
+The chip has no identity register: NUM_CAPS must agree with ``cells``, the die temperature (2Ah, 0.028 deg C less 251.4)
+must be possible, which it isn't at all zeros or all ones, and the measurement period must hold. A period of 0 is the
+reset value, so with it a restart doesn't show. Where VCAP
 and VIN read all zeros or all ones, NUM_CAPS is read again before they are believed (one cell has NUM_CAPS = 0, so there
 such a reading is refused).
 
@@ -19,19 +21,35 @@ Held against: the register scales of the maker's own software and of the driver 
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from drivers.bus.protocol import I2cBus
-from drivers.device import NOWHERE, Place, RegisterDevice, whole
-from drivers.errors import Cause
+from drivers.device import (
+    NOWHERE,
+    Access,
+    Codec,
+    ConfiguredDevice,
+    Oracle,
+    OracleKind,
+    Place,
+    Register,
+    Setting,
+    whole,
+)
+from drivers.errors import Cause, DeviceError
 from drivers.samples import SupercapSample
 
 __all__ = [
-    "Device", "Settings", "capacitance_f", "cell_voltage_v", "charge_current_a", "charging", "esr_ohm",
-    "input_voltage_v", "stack_voltage_v",
+    "CODECS", "ORACLES", "REGISTERS", "Device", "Settings", "capacitance_f", "cell_voltage_v", "charge_current_a",
+    "charging", "die_temperature_c", "esr_ohm", "input_voltage_v", "stack_voltage_v",
 ]
+
+ORACLES = (
+    Oracle(OracleKind.FORMULA, "register scales of the maker's own software and of the driver proposed for Linux"),
+)
 
 CAP_ESR_PER = 0x04
 NUM_CAPS = 0x1A
@@ -43,6 +61,7 @@ MEAS_VCAP1 = 0x20
 MEAS_VIN = 0x25
 MEAS_VCAP = 0x26
 MEAS_ICHG = 0x29
+MEAS_DTEMP = 0x2A
 
 VCELL_LSB_V = 183.5e-6
 VIN_LSB_V = 2.21e-3
@@ -65,9 +84,33 @@ VIN_LIMIT_V = 40.0
 CELL_LIMIT_V = 5.5
 """Four cells of 5.5 V are the stack pin's absolute maximum of 22 V."""
 NEGATIVE_LIMIT_V = -0.1
+DTEMP_LSB_C = 0.028
+DTEMP_OFFSET_C = -251.4
+DTEMP_LIMITS_C = (-55.0, 155.0)
 
 _SLOW_REGISTERS = (CAP_ESR_PER, MON_STATUS, MEAS_CAP, MEAS_ESR)
 _DEAD = (bytes(4), b"\xff" * 4)
+
+REGISTERS = (
+    Register("CLR_ALARMS", 0x00, 2, Access.WRITE), Register("MSK_ALARMS", 0x01, 2, Access.WRITE),
+    Register("MSK_MON_STATUS", 0x02, 2, Access.WRITE), Register("CAP_ESR_PER", CAP_ESR_PER, 2, Access.WRITE),
+    Register("VCAPFB_DAC", 0x05, 2, Access.WRITE), Register("VSHUNT", 0x06, 2, Access.WRITE),
+    Register("CAP_UV_LVL", 0x07, 2, Access.WRITE), Register("CAP_OV_LVL", 0x08, 2, Access.WRITE),
+    Register("GPI_UV_LVL", 0x09, 2, Access.WRITE), Register("GPI_OV_LVL", 0x0A, 2, Access.WRITE),
+    Register("VIN_UV_LVL", 0x0B, 2, Access.WRITE), Register("VIN_OV_LVL", 0x0C, 2, Access.WRITE),
+    Register("VCAP_UV_LVL", 0x0D, 2, Access.WRITE), Register("VCAP_OV_LVL", 0x0E, 2, Access.WRITE),
+    Register("VOUT_UV_LVL", 0x0F, 2, Access.WRITE), Register("VOUT_OV_LVL", 0x10, 2, Access.WRITE),
+    Register("IIN_OC_LVL", 0x11, 2, Access.WRITE), Register("ICHG_UC_LVL", 0x12, 2, Access.WRITE),
+    Register("DTEMP_COLD_LVL", 0x13, 2, Access.WRITE), Register("DTEMP_HOT_LVL", 0x14, 2, Access.WRITE),
+    Register("ESR_HI_LVL", 0x15, 2, Access.WRITE), Register("CAP_LO_LVL", 0x16, 2, Access.WRITE),
+    Register("CTL_REG", 0x17, 2, Access.WRITE), Register("NUM_CAPS", NUM_CAPS, 2),
+    Register("CHRG_STATUS", CHRG_STATUS, 2), Register("MON_STATUS", MON_STATUS, 2), Register("ALARM_REG", 0x1D, 2),
+    Register("MEAS_CAP", MEAS_CAP, 2), Register("MEAS_ESR", MEAS_ESR, 2), Register("MEAS_VCAP1", MEAS_VCAP1, 2),
+    Register("MEAS_VCAP2", 0x21, 2), Register("MEAS_VCAP3", 0x22, 2), Register("MEAS_VCAP4", 0x23, 2),
+    Register("MEAS_GPI", 0x24, 2), Register("MEAS_VIN", MEAS_VIN, 2), Register("MEAS_VCAP", MEAS_VCAP, 2),
+    Register("MEAS_VOUT", 0x27, 2), Register("MEAS_IIN", 0x28, 2), Register("MEAS_ICHG", MEAS_ICHG, 2),
+    Register("MEAS_DTEMP", MEAS_DTEMP, 2),
+)
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,6 +171,15 @@ def charging(data: bytes, place: Place = NOWHERE) -> bool:
     return bool(status & STEPDOWN)
 
 
+def die_temperature_c(data: bytes, place: Place = NOWHERE) -> float:
+    """MEAS_DTEMP in deg C. Raises IMPLAUSIBLE outside -55..155 deg C; all zeros and all ones are far outside."""
+    raw = int.from_bytes(whole(data, 2, place), "little", signed=True)
+    value = raw * DTEMP_LSB_C + DTEMP_OFFSET_C
+    if not DTEMP_LIMITS_C[0] <= value <= DTEMP_LIMITS_C[1]:
+        raise place.error(Cause.IMPLAUSIBLE, f"die temperature {value:.1f} deg C")
+    return value
+
+
 def _voltage(data: bytes, lsb_v: float, highest_v: float, what: str, place: Place) -> float:
     value = int.from_bytes(whole(data, 2, place), "little", signed=True) * lsb_v
     if not NEGATIVE_LIMIT_V <= value <= highest_v:
@@ -142,34 +194,55 @@ def _measured(data: bytes, what: str, place: Place) -> int:
     return raw
 
 
-class Device(RegisterDevice):
+CODECS = (
+    Codec("MEAS_VCAP, 4 cells", stack_voltage_v, 2), Codec("MEAS_VIN", input_voltage_v, 2),
+    Codec("MEAS_VCAP1..4", cell_voltage_v, 2),
+    Codec("MEAS_ICHG, 6 mOhm", partial(charge_current_a, sense_ohm=0.006), 2),
+    Codec("MEAS_CAP, 107 kOhm and 121 Ohm", partial(capacitance_f, rt_ohm=107_000.0, rtst_ohm=121.0), 2),
+    Codec("MEAS_ESR, 6 mOhm", partial(esr_ohm, sense_ohm=0.006), 2), Codec("CHRG_STATUS: charging", charging, 2),
+    Codec("MEAS_DTEMP", die_temperature_c, 2),
+)
+
+
+class Device(ConfiguredDevice):
     """One LTC3350."""
 
     def __init__(self, bus: I2cBus, address: int, settings: Settings) -> None:
-        super().__init__(bus, address)
+        super().__init__(bus, address, scrub_every=0)  # in turn with the slow registers instead
         self.settings = settings
-        self._period = (settings.capacitance_period_s // 10).to_bytes(2, "little")
+        period = (settings.capacitance_period_s // 10).to_bytes(2, "little")
+        self._table = (Setting("CAP_ESR_PER", CAP_ESR_PER, period),)
         self._samples = 0
         self._turn = 0
-        self._suspect = False
         self._has_capacitance = self._has_esr = False
         self._capacitance_f: float | None = None
         self._esr_ohm: float | None = None
+
+    def identify(self) -> Generator[None, None, str]:
+        """The part has no identity: its number of cells and a possible die temperature, 2 transactions."""
+        self._check_cells()
+        yield
+        try:
+            temperature = die_temperature_c(self._read(MEAS_DTEMP, 2), self.place)
+        except DeviceError as error:
+            if error.cause is not Cause.IMPLAUSIBLE:
+                raise
+            raise self.place.error(Cause.WRONG_ID, error.detail) from None
+        return f"ADI LTC3350 by its {self.settings.cells} cells and die at {temperature:.0f} deg C (it has no identity)"
 
     def initialise(self) -> Generator[None, None, None]:
         """Probe by the number of cells, then the measurement period with read-back: 3 transactions."""
         self._check_cells()
         yield
-        yield from self._write_verified(CAP_ESR_PER, self._period, "CAP_ESR_PER")
+        yield from self._configure(self._table)
         self._samples = self._turn = 0
         self._has_capacitance = self._has_esr = False
-        self._suspect = False
         self._capacitance_f = self._esr_ohm = None
 
     def acquire(self) -> Generator[None, None, SupercapSample]:
         """One sample: 4 transactions, 5 in every ``slow_every``-th."""
-        if self._suspect:
-            self._check_period()
+        if self._lost is not None:
+            self._scrub()
             yield
         stack = self._read(MEAS_VCAP, 2)
         yield
@@ -200,7 +273,7 @@ class Device(RegisterDevice):
         """One transaction: the register, or MON_STATUS instead of a result that the chip does not have."""
         settings = self.settings
         if register == CAP_ESR_PER:
-            self._check_period()
+            self._scrub()
         elif register == MEAS_CAP and self._has_capacitance:
             data = self._read(MEAS_CAP, 2)
             self._capacitance_f = capacitance_f(data, settings.rt_ohm, settings.rtst_ohm, self.place)
@@ -224,9 +297,3 @@ class Device(RegisterDevice):
         word = int.from_bytes(self._read(NUM_CAPS, 2), "little")
         if word == 0xFFFF or word & 0x3 != self.settings.cells - 1:
             raise self.place.error(Cause.WRONG_ID, f"NUM_CAPS is {word:04x}h for {self.settings.cells} cells")
-
-    def _check_period(self) -> None:
-        """A mismatch stays suspect: until the period is seen right again, no sample is made."""
-        self._suspect = True
-        self._expect(CAP_ESR_PER, self._period, Cause.IMPLAUSIBLE, "the chip restarted: CAP_ESR_PER")
-        self._suspect = False

@@ -20,11 +20,27 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from drivers.bus.protocol import I2cBus
-from drivers.device import NOWHERE, Place, RegisterDevice, whole
+from drivers.device import (
+    NOWHERE,
+    Access,
+    Codec,
+    ConfiguredDevice,
+    Oracle,
+    OracleKind,
+    Place,
+    Register,
+    Setting,
+    whole,
+)
 from drivers.errors import Cause
 from drivers.samples import IlluminanceSample
 
-__all__ = ["Device", "Settings", "illuminance"]
+__all__ = ["CODECS", "ORACLES", "REGISTERS", "Device", "Settings", "illuminance"]
+
+ORACLES = (
+    Oracle(OracleKind.DATASHEET, "full scale of TI's result table"),
+    Oracle(OracleKind.LINUX, "least, middle and greatest result by the opt3001 driver"),
+)
 
 RESULT = 0x00
 CONFIGURATION = 0x01
@@ -48,6 +64,16 @@ HIGHEST_EXPONENT = 11
 FULL_SCALE = HIGHEST_EXPONENT << 12 | 0xFFF
 _SCALE_LUX = tuple(0.01 * 2**exponent for exponent in range(HIGHEST_EXPONENT + 1))
 _ZERO = bytes(2)
+_CONFIGURED = Setting(
+    "configuration", CONFIGURATION, CONFIGURATION_VALUE.to_bytes(2, "big"), (0xFFFF & ~STATUS_BITS).to_bytes(2, "big")
+)
+
+REGISTERS = (
+    Register("RESULT", RESULT, 2), Register("CONFIGURATION", CONFIGURATION, 2, Access.CLEARS),
+    Register("LOW_LIMIT", 0x02, 2, Access.WRITE), Register("HIGH_LIMIT", 0x03, 2, Access.WRITE),
+    Register("MANUFACTURER_ID", MANUFACTURER_ID, 2), Register("DEVICE_ID", DEVICE_ID, 2),
+)
+"""Reading CONFIGURATION clears its conversion-ready flag, which the driver lives by."""
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,30 +96,35 @@ def illuminance(data: bytes, overflow: bool = False, place: Place = NOWHERE) -> 
     return IlluminanceSample((raw & 0xFFF) * _SCALE_LUX[exponent], overflow or raw == FULL_SCALE)
 
 
-class Device(RegisterDevice):
+CODECS = (Codec("RESULT", illuminance, 2),)
+
+
+class Device(ConfiguredDevice):
     """One OPT3001."""
 
     def __init__(self, bus: I2cBus, address: int, settings: Settings) -> None:
-        super().__init__(bus, address)
+        super().__init__(bus, address, scrub_every=0)  # the configuration is looked at together with its flags
         self.settings = settings
         self._since_check = 0
-        self._suspect = False
 
-    def initialise(self) -> Generator[None, None, None]:
-        """Identity, then continuous conversion: 4 transactions."""
+    def identify(self) -> Generator[None, None, str]:
+        """Maker and device: 2 transactions. Raises WRONG_ID."""
         self._expect(MANUFACTURER_ID, TEXAS_INSTRUMENTS, Cause.WRONG_ID, "manufacturer id")
         yield
         self._expect(DEVICE_ID, OPT3001, Cause.WRONG_ID, "device id")
+        return "TI OPT3001"
+
+    def initialise(self) -> Generator[None, None, None]:
+        """Identity, then continuous conversion: 4 transactions."""
+        yield from self.identify()
         yield
-        self._write(CONFIGURATION, CONFIGURATION_VALUE.to_bytes(2, "big"))
-        yield
-        self._status()
+        yield from self._configure((_CONFIGURED,))
         self._since_check = 0
         self._await_first_conversion()
 
     def acquire(self) -> Generator[None, None, IlluminanceSample | None]:
         """One sample: 1 transaction, 2 when the configuration is looked at; ``None`` before the first conversion."""
-        looked = self._awaiting or self._suspect
+        looked = self._awaiting or self._lost is not None
         if looked:
             status = self._status()
             if self._awaiting and not status & CONVERSION_READY:
@@ -115,10 +146,10 @@ class Device(RegisterDevice):
         return illuminance(data, overflow, self.place)
 
     def _status(self) -> int:
-        """Configuration register. Raises IMPLAUSIBLE, and stays suspect, while it isn't what was written."""
-        self._suspect = True
+        """Configuration register. Raises RESET, and stays suspect, while it isn't what was written."""
+        self._lost = _CONFIGURED
         word = int.from_bytes(self._read(CONFIGURATION, 2), "big")
         if word & ~STATUS_BITS != CONFIGURATION_VALUE:
-            raise self.place.error(Cause.IMPLAUSIBLE, f"configuration is {word:04x}h, not {CONFIGURATION_VALUE:04x}h")
-        self._suspect = False
+            raise self.place.error(Cause.RESET, f"configuration is {word:04x}h, not {CONFIGURATION_VALUE:04x}h")
+        self._lost = None
         return word

@@ -1,7 +1,8 @@
 """NXP/TI PCA9548A, I2C switch: at most one of eight channels is through, and whoever needs another selects it first.
 
 The chip has one control register without a pointer: bit n connects channel n after the STOP; all channels are off
-after power-up (TI SCPS143G, sections 8.4.2 and 8.6.2). It has no identity. A transfer that fails behind a channel makes
+after power-up (TI SCPS143G, sections 8.4.2 and 8.6.2). It has no identity; what distinguishes it is that a longer read
+gives the same byte again. A transfer that fails behind a channel makes
 the selection unknown again, so a switch that lost its supply is set anew before the next transfer.
 
 Held against: nothing independent yet; the datasheet alone.
@@ -14,14 +15,35 @@ from collections.abc import Generator
 from msgspec import Struct
 
 from drivers.bus.protocol import I2cBus
-from drivers.device import Place, whole
+from drivers.device import NOWHERE, Codec, Oracle, OracleKind, Place, Register, whole
 from drivers.errors import Cause, DeviceError
 
-__all__ = ["CHANNELS", "Device", "Mux", "MuxChannel", "Settings"]
+__all__ = ["CHANNELS", "CODECS", "ORACLES", "REGISTERS", "Device", "Mux", "MuxChannel", "Settings", "control"]
+
+ORACLES = (Oracle(OracleKind.QEMU, "the pca9548 model: selection, a deselected chip's silence, the control register"),)
+
+REGISTERS: tuple[Register, ...] = ()
+"""One control register without a pointer: ``Device.acquire`` reads it."""
 
 CHANNELS = 8
 _MASKS = tuple(bytes((1 << channel,)) for channel in range(CHANNELS))
 _NONE = b"\x00"
+
+
+def control(data: bytes, place: Place = NOWHERE) -> int:
+    """Mask of the channels that are through, from the byte or bytes of one read.
+
+    Raises:
+        DeviceError: SHORT_READ for no byte; WRONG_ID for bytes that differ: the part repeats its one register.
+    """
+    if not data:
+        whole(data, 1, place)
+    if data.count(data[0]) != len(data):
+        raise place.error(Cause.WRONG_ID, f"a control register does not change within a read: {data.hex()}h")
+    return data[0]
+
+
+CODECS = (Codec("control", control, None),)
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,23 +166,29 @@ class Device:
         """The bus behind channel 0..7."""
         return self.mux.channel(number)
 
+    def identify(self) -> Generator[None, None, str]:
+        """The part has no identity: a read of two bytes gives the same one twice, 1 transaction. Raises WRONG_ID."""
+        yield from ()
+        held = control(whole(self.mux.bus.read(self.mux.address, 2), 2, self.place), self.place)
+        return f"PCA9548A by its repeated control register {held:02x}h (it has no identity)"
+
     def initialise(self) -> Generator[None, None, None]:
         """All channels off, then read back. Two transactions. Raises WRONG_ID if something else answers."""
         self.mux.deselect()
         yield
-        control = self._control()
-        if control != 0:
-            raise self.place.error(Cause.WRONG_ID, f"control register is {control:02x}h with all channels off")
+        held = self._control()
+        if held != 0:
+            raise self.place.error(Cause.WRONG_ID, f"control register is {held:02x}h with all channels off")
 
     def acquire(self) -> Generator[None, None, int]:
-        """Control register as the chip holds it. One transaction. Raises IMPLAUSIBLE if it isn't what was written."""
+        """Control register as the chip holds it. One transaction. Raises RESET if it isn't what was written."""
         yield from ()
-        control = self._control()
+        held = self._control()
         expected = self.mux.control
-        if expected is not None and control != expected:
+        if expected is not None and held != expected:
             self.mux.forget()
-            raise self.place.error(Cause.IMPLAUSIBLE, f"control register is {control:02x}h instead of {expected:02x}h")
-        return control
+            raise self.place.error(Cause.RESET, f"control register is {held:02x}h instead of {expected:02x}h")
+        return held
 
     def _control(self) -> int:
-        return whole(self.mux.bus.read(self.mux.address, 1), 1, self.place)[0]
+        return control(whole(self.mux.bus.read(self.mux.address, 1), 1, self.place), self.place)

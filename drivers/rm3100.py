@@ -10,22 +10,40 @@ converting and its flag stays clear. (Comparing bytes instead would save a trans
 frozen chip.) The manual warns that reading CMM or writing TMRC ends continuous mode: CMM is written last and never
 read back; the data-ready flag is the proof. Poll below the conversion rate.
 
+Every ``scrub_every``-th sample looks at the cycle counts or TMRC, which may be read while the chip converts; an upset
+cycle count would change the scale. Where the flag is missing, TMRC tells a chip that restarted (RESET) from one that
+hangs or is polled too fast (STALE_COUNTER); only at ``rate_halvings`` 4, TMRC's reset value, both look alike.
+
 Held against: the scale in Linux's rm3100 driver (formula only: nothing independent runs).
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from drivers.bus.protocol import I2cBus
-from drivers.device import NOWHERE, Place, RegisterDevice, whole
+from drivers.device import (
+    NOWHERE,
+    Access,
+    Codec,
+    ConfiguredDevice,
+    Oracle,
+    OracleKind,
+    Place,
+    Register,
+    Setting,
+    whole,
+)
 from drivers.errors import Cause
 from drivers.samples import FieldSample
 
-__all__ = ["LSB_PER_UT", "Device", "Settings", "axis_t", "field"]
+__all__ = ["CODECS", "LSB_PER_UT", "ORACLES", "REGISTERS", "Device", "Settings", "axis_t", "field"]
+
+ORACLES = (Oracle(OracleKind.FORMULA, "the scale in Linux's rm3100 driver"),)
 
 CMM = 0x01
 CYCLE_COUNTS = 0x04
@@ -46,15 +64,28 @@ LIMIT_T = 1.1e-3
 """The part measures +-800 uT; beyond this no coil or magnet on the craft reaches."""
 _DEAD = (bytes(9), b"\xff" * 9)
 
+REGISTERS = (
+    Register("POLL", 0x00, 1, Access.WRITE), Register("CMM", CMM, 1, Access.CLEARS),
+    Register("CCX", 0x04, 2, Access.WRITE), Register("CCY", 0x06, 2, Access.WRITE),
+    Register("CCZ", 0x08, 2, Access.WRITE), Register("TMRC", TMRC, 1, Access.WRITE),
+    Register("RESULTS", RESULTS, 9, Access.CLEARS), Register("BIST", 0x33, 1, Access.WRITE),
+    Register("STATUS", STATUS, 1), Register("HSHAKE", 0x35, 1, Access.WRITE), Register("REVID", REVID, 1),
+)
+"""Reading CMM ends continuous mode; reading the results clears the data-ready flag."""
+
 _TMRC_600_HZ = 0x92
 """Each step up halves the rate: 92h 600 Hz ... 95h 75 Hz, 96h 37 Hz ... 9Fh 0.075 Hz."""
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    """``rate_halvings``: conversion rate = 600 Hz / 2^n; 3 is 75 Hz, which 200 cycles on three axes allow."""
+    """``rate_halvings``: conversion rate = 600 Hz / 2^n; 3 is 75 Hz, which 200 cycles on three axes allow.
+
+    ``scrub_every``: samples between two looks at the configuration; 0 for never.
+    """
 
     cycle_count: Literal[50, 100, 200] = 200
     rate_halvings: Annotated[int, Meta(ge=1, le=13)] = 3
+    scrub_every: Annotated[int, Meta(ge=0, le=10_000)] = 64
 
 
 def axis_t(data: bytes, lsb_per_ut: float, place: Place = NOWHERE) -> float:
@@ -79,36 +110,59 @@ def field(data: bytes, lsb_per_ut: float, place: Place = NOWHERE) -> FieldSample
     ))
 
 
-class Device(RegisterDevice):
+CODECS = tuple(
+    Codec(f"{name}, {cycles} cycles", partial(decode, lsb_per_ut=lsb), length)
+    for cycles, lsb in LSB_PER_UT.items() for name, decode, length in (("axis", axis_t, 3), ("RESULTS", field, 9))
+)
+
+
+class Device(ConfiguredDevice):
     """One RM3100 on I2C."""
 
     def __init__(self, bus: I2cBus, address: int, settings: Settings) -> None:
-        super().__init__(bus, address)
-        self._cycles = settings.cycle_count.to_bytes(2, "big") * 3
-        self._tmrc = bytes((_TMRC_600_HZ + settings.rate_halvings,))
+        super().__init__(bus, address, settings.scrub_every)
+        self._rate = Setting("TMRC", TMRC, bytes((_TMRC_600_HZ + settings.rate_halvings,)))
+        self._table = (Setting("cycle counts", CYCLE_COUNTS, settings.cycle_count.to_bytes(2, "big") * 3), self._rate)
         self._lsb_per_ut = LSB_PER_UT[settings.cycle_count]
+
+    def identify(self) -> Generator[None, None, str]:
+        """Revision: 1 transaction. Raises WRONG_ID."""
+        self._expect(REVID, REVISION, Cause.WRONG_ID, "revision id")
+        yield from ()
+        return f"PNI RM3100 revision {REVISION.hex()}h"
 
     def initialise(self) -> Generator[None, None, None]:
         """Identity, cycle counts and rate with read-back, then continuous measurement: 7 transactions."""
-        self._expect(REVID, REVISION, Cause.WRONG_ID, "revision id")
+        yield from self.identify()
         yield
         self._write(CMM, STOPPED)
         yield
-        yield from self._write_verified(CYCLE_COUNTS, self._cycles, "cycle counts")
-        yield
-        yield from self._write_verified(TMRC, self._tmrc, "TMRC")
+        yield from self._configure(self._table)
         yield
         self._write(CMM, ALL_AXES_CONTINUOUS)
         self._await_first_conversion()
 
     def acquire(self) -> Generator[None, None, FieldSample | None]:
-        """One sample: 2 transactions; ``None`` before the first conversion. Raises STALE_COUNTER if nothing is new."""
+        """One sample: 2 transactions, now and then 3; ``None`` before the first conversion.
+
+        Raises:
+            DeviceError: STALE_COUNTER if nothing is new, RESET if the chip restarted, IMPLAUSIBLE as ``field``.
+        """
+        if self._lost is not None:
+            self._scrub()
+            yield
         if not self._read(STATUS, 1)[0] & DATA_READY:
             if not self._awaiting:
+                yield
+                self._lost = self._rate
+                self._scrub()
                 raise self.place.error(Cause.STALE_COUNTER, "no conversion since the last sample")
             self._not_converted()
             return None
         yield
         sample = field(self._read(RESULTS, 9), self._lsb_per_ut, self.place)
+        if self._scrub_due():
+            yield
+            self._scrub()
         self._awaiting = False
         return sample

@@ -18,11 +18,13 @@ from msgspec import Struct
 
 from drivers.bus.protocol import SerialBus
 from drivers.checksum import crc16_ccitt_false
-from drivers.device import NOWHERE, Place, whole
+from drivers.device import NOWHERE, Codec, Oracle, OracleKind, Place, whole
 from drivers.errors import Cause, DeviceError
 from drivers.samples import AttitudeFix
 
-__all__ = ["FRAME_LENGTH", "Counters", "Device", "Settings", "attitude"]
+__all__ = ["CODECS", "FRAME_LENGTH", "ORACLES", "Counters", "Device", "Settings", "attitude"]
+
+ORACLES = (Oracle(OracleKind.NOTHING, "the protocol is this project's own; its CRC is held against the check value"),)
 
 SYNC = b"\xa5\x5a"
 HEADER = SYNC + b"\x01\x1c"
@@ -58,6 +60,8 @@ class Counters:
     fixes: int = 0
     """Valid new solutions."""
     skipped_bytes: int = 0
+    refused: int = 0
+    """Frames of no use whatever they say: bad CRC or implausible."""
     bad_crc: int = 0
     invalid: int = 0
     """Frames that say themselves that they hold no solution."""
@@ -95,6 +99,9 @@ def attitude(frame: bytes, place: Place = NOWHERE) -> AttitudeFix | None:
     return AttitudeFix(
         (w * scale, x * scale, y * scale, z * scale), age_us * NS_PER_US, sigma * SIGMA_LSB_RAD, stars, counter
     )
+
+
+CODECS = (Codec("attitude", attitude, FRAME_LENGTH),)
 
 
 class Device:
@@ -156,6 +163,7 @@ class Device:
         try:
             fix = attitude(frame, self.place)
         except DeviceError as error:
+            counters.refused += 1
             if error.cause is Cause.CHECKSUM:
                 # The start may have been chance; a true one may begin one byte on.
                 counters.bad_crc += 1

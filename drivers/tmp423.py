@@ -5,8 +5,9 @@ Register map and formats: TI SBOS398C, tables 2 to 6. The chip runs in the exten
 yet converted can't pass for 0 deg C. Low byte: bit 0 OPEN (remote only), bit 1 /PVLD, bits 3..2 zero.
 
 ``initialise`` resets the chip, so no result of the other range survives; until each channel has converted, ``acquire``
-returns ``None``. A sample is four two-byte reads (each from one conversion) and a look at the configuration, because
-after a brown-out the chip answers in the other range. A shorted diode reads -64 deg C; both faults are ``None``.
+returns ``None``. A sample is four two-byte reads (each from one conversion) and a look at configuration 1, because
+after a brown-out the chip answers in the other range; every ``scrub_every``-th looks at one more register of the
+configuration. A shorted diode reads -64 deg C; both faults are ``None``.
 
 Held against: TI's format table; values that Linux's tmp421 driver computed.
 """
@@ -14,16 +15,34 @@ Held against: TI's format table; values that Linux's tmp421 driver computed.
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from drivers.bus.protocol import I2cBus
-from drivers.device import NOWHERE, Place, RegisterDevice, whole
+from drivers.device import (
+    NOWHERE,
+    Access,
+    Codec,
+    ConfiguredDevice,
+    Oracle,
+    OracleKind,
+    Place,
+    Register,
+    Setting,
+    whole,
+)
 from drivers.errors import Cause
 from drivers.samples import TemperatureSample
 
-__all__ = ["CHANNELS", "Device", "Settings", "channel_c"]
+__all__ = ["CHANNELS", "CODECS", "ORACLES", "REGISTERS", "Device", "Settings", "channel_c"]
+
+ORACLES = (
+    Oracle(OracleKind.LINUX, "four channels of the extended range by the tmp421 driver"),
+    Oracle(OracleKind.DATASHEET, "TI's format table, every published byte"),
+    Oracle(OracleKind.QEMU, "the tmp423 model: identity, range, four channels with sign"),
+)
 
 CHANNELS = 4
 LOCAL = 0
@@ -52,12 +71,32 @@ REMOTE_HIGHEST_C = 155.0
 WAIT_POLLS = 3
 """Samples to wait for all four channels to convert for the first time (about half a second in all)."""
 _NOT_CONVERTED = bytes(2)
+_RANGE = Setting("configuration 1", CONFIGURATION_1, EXTENDED_RANGE)
+_TABLE = (
+    _RANGE, Setting("configuration 2", CONFIGURATION_2, ALL_CHANNELS),
+    Setting("conversion rate", CONVERSION_RATE, TWO_PER_SECOND),
+)
+
+REGISTERS = (
+    Register("LOCAL", 0x00, 2), Register("REMOTE_1", 0x01, 2), Register("REMOTE_2", 0x02, 2),
+    Register("REMOTE_3", 0x03, 2), Register("STATUS", 0x08, 1),
+    Register("CONFIGURATION_1", CONFIGURATION_1, 1, Access.WRITE),
+    Register("CONFIGURATION_2", CONFIGURATION_2, 1, Access.WRITE),
+    Register("CONVERSION_RATE", CONVERSION_RATE, 1, Access.WRITE),
+    Register("N_CORRECTION_1", 0x21, 1, Access.WRITE), Register("N_CORRECTION_2", 0x22, 1, Access.WRITE),
+    Register("N_CORRECTION_3", 0x23, 1, Access.WRITE), Register("MANUFACTURER_ID", MANUFACTURER_ID, 1),
+    Register("DEVICE_ID", DEVICE_ID, 1),
+)
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    """``nodes``: at which thermal node each channel stands, local first."""
+    """``nodes``: at which thermal node each channel stands, local first.
+
+    ``scrub_every``: samples between two looks at a register of the configuration beside the range; 0 for never.
+    """
 
     nodes: Annotated[tuple[str, ...], Meta(max_length=CHANNELS)] = ()
+    scrub_every: Annotated[int, Meta(ge=0, le=10_000)] = 16
 
 
 def channel_c(data: bytes, channel: int, extended: bool = True, place: Place = NOWHERE) -> float | None:
@@ -90,31 +129,42 @@ def channel_c(data: bytes, channel: int, extended: bool = True, place: Place = N
     return value
 
 
-class Device(RegisterDevice):
+CODECS = (
+    Codec("local, extended range", partial(channel_c, channel=LOCAL), 2),
+    Codec("remote, extended range", partial(channel_c, channel=1), 2),
+    Codec("local, standard range", partial(channel_c, channel=LOCAL, extended=False), 2),
+    Codec("remote, standard range", partial(channel_c, channel=1, extended=False), 2),
+)
+
+
+class Device(ConfiguredDevice):
     """One TMP423."""
 
     def __init__(self, bus: I2cBus, address: int, settings: Settings) -> None:
-        super().__init__(bus, address)
+        super().__init__(bus, address, settings.scrub_every)
         self.settings = settings
 
-    def initialise(self) -> Generator[None, None, None]:
-        """Identity, reset, extended range, all channels, 2 conversions a second: 9 transactions."""
+    def identify(self) -> Generator[None, None, str]:
+        """Maker and device: 2 transactions. Raises WRONG_ID."""
         self._expect(MANUFACTURER_ID, TEXAS_INSTRUMENTS, Cause.WRONG_ID, "manufacturer id")
         yield
         self._expect(DEVICE_ID, TMP423, Cause.WRONG_ID, "device id")
+        return "TI TMP423"
+
+    def initialise(self) -> Generator[None, None, None]:
+        """Identity, reset, extended range, all channels, 2 conversions a second: 9 transactions."""
+        yield from self.identify()
         yield
         # The reset clears the results; the range is set long before the first conversion ends (115 ms a channel).
         self._write(SOFTWARE_RESET, b"\x00")
         yield
-        yield from self._write_verified(CONFIGURATION_1, EXTENDED_RANGE, "configuration 1")
-        yield
-        yield from self._write_verified(CONFIGURATION_2, ALL_CHANNELS, "configuration 2")
-        yield
-        yield from self._write_verified(CONVERSION_RATE, TWO_PER_SECOND, "conversion rate")
+        yield from self._configure(_TABLE)
+        # The range is looked at with every sample; the turn is for the others.
+        self._settings = _TABLE[1:]
         self._await_first_conversion()
 
     def acquire(self) -> Generator[None, None, TemperatureSample | None]:
-        """All four channels: 5 transactions; ``None`` until each channel has converted once.
+        """All four channels: 5 transactions, now and then 6; ``None`` until each channel has converted once.
 
         A diode shorted from the start looks like a channel not converted yet; it becomes ``None`` in the sample when
         the wait is over.
@@ -126,7 +176,10 @@ class Device(RegisterDevice):
                 return None
             values.append(channel_c(data, channel, True, self.place))
             yield
-        self._expect(CONFIGURATION_1, EXTENDED_RANGE, Cause.IMPLAUSIBLE, "range was lost: configuration 1")
+        self._expect(CONFIGURATION_1, EXTENDED_RANGE, Cause.RESET, "range was lost: configuration 1")
+        if self._scrub_due():
+            yield
+            self._scrub()
         self._awaiting = False
         return TemperatureSample(tuple(values))
 

@@ -15,6 +15,7 @@ from hil.chips.adis16470 import Adis16470
 from hil.chips.adm1272 import Adm1272
 from hil.chips.ads1115 import Ads1115
 from hil.chips.ars408 import Ars408
+from hil.chips.as7341 import As7341
 from hil.chips.can_bms import CanBms
 from hil.chips.cia401_valve_node import Cia401ValveNode
 from hil.chips.ds3231 import Ds3231
@@ -304,6 +305,10 @@ def _vl53l0x(rig: Rig, device: DeviceConfig) -> None:
     rig.on_i2c(device, Vl53l0x(rig.clock))
 
 
+def _as7341(rig: Rig, device: DeviceConfig) -> None:
+    rig.on_i2c(device, As7341(rig.clock))
+
+
 def _lsm303dlhc(rig: Rig, device: DeviceConfig) -> None:
     chip = Lsm303dlhc(rig.clock)
     rig.on_i2c(device, chip)
@@ -377,7 +382,7 @@ def _icm42688p(rig: Rig, device: DeviceConfig) -> None:
 def _max31865(rig: Rig, device: DeviceConfig) -> None:
     chip = Max31865(
         rig.clock, reference_ohm=float(device.settings.get("r_ref_ohm", 400.0)),
-        r0_ohm=float(device.settings.get("r0_ohm", 100.0)),
+        r0_ohm=float(device.settings.get("r_nominal_ohm", 100.0)),
     )
     rig.chips[device.name] = chip
     rig.buses[device.bus].attach(device.address, chip)
@@ -459,11 +464,11 @@ def _ars408(rig: Rig, device: DeviceConfig) -> None:
 
 
 PARTS: dict[str, Callable[[Rig, DeviceConfig], None]] = {
-    "adis16470": _adis16470, "adm1272": _adm1272, "ads1115": _ads1115, "ars408": _ars408, "can_bms": _can_bms,
-    "cia401_valves": _cia401_valves, "ds3231": _ds3231, "gmc_geiger": _gmc_geiger, "icm42688p": _icm42688p,
-    "ina226": _ina226, "ina228": _ina228, "ld06_lidar": _ld06_lidar, "lsm303dlhc": _lsm303dlhc, "ltc3350": _ltc3350,
-    "ltc4162": _ltc4162, "max31865": _max31865, "max34451": _max34451, "max7310": _max7310, "mb85rc256v": _mb85rc256v,
-    "opt3001": _opt3001, "pca9548a": _pca9548a, "rm3100": _rm3100, "sbs_battery": _sbs_battery,
-    "startracker": _startracker, "tfmini_plus": _tfmini_plus, "tmp423": _tmp423, "ve_direct": _ve_direct,
-    "vl53l0x": _vl53l0x, "w25q256": _w25q256,
+    "adis16470": _adis16470, "adm1272": _adm1272, "ads1115": _ads1115, "ars408": _ars408, "as7341": _as7341,
+    "can_bms": _can_bms, "cia401_valves": _cia401_valves, "ds3231": _ds3231, "gmc_geiger": _gmc_geiger,
+    "icm42688p": _icm42688p, "ina226": _ina226, "ina228": _ina228, "ld06_lidar": _ld06_lidar,
+    "lsm303dlhc": _lsm303dlhc, "ltc3350": _ltc3350, "ltc4162": _ltc4162, "max31865": _max31865, "max34451": _max34451,
+    "max7310": _max7310, "mb85rc256v": _mb85rc256v, "opt3001": _opt3001, "pca9548a": _pca9548a, "rm3100": _rm3100,
+    "sbs_battery": _sbs_battery, "startracker": _startracker, "tfmini_plus": _tfmini_plus, "tmp423": _tmp423,
+    "ve_direct": _ve_direct, "vl53l0x": _vl53l0x, "w25q256": _w25q256,
 }

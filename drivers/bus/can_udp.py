@@ -35,8 +35,8 @@ __all__ = ["LOOPBACK", "UdpCanBus", "UdpCounters"]
 
 LOOPBACK = "127.0.0.1"
 IP_MULTICAST_ALL = 49
-LONGEST_DATAGRAM = 512
-"""A classic frame takes about 165 bytes; what is longer is cut and refused."""
+LONGEST_DATAGRAM = 448
+"""A classic frame takes about 170 bytes; what is longer is cut and refused. Python keeps objects of this size ready."""
 REFUSED_A_CALL = 64
 """Datagrams refused in one call before it gives up."""
 LOOK_EVERY = 32
@@ -154,6 +154,7 @@ class UdpCanBus:
                 raise self._failure(error.errno) from None
             frame = self._frame(data)
             if frame is not None:
+                self.counters.received += 1
                 return frame
         return None
 
@@ -162,24 +163,29 @@ class UdpCanBus:
     def drain(self, limit: int) -> list[CanFrame]:
         """Up to ``limit`` frames that have arrived, oldest first. Raises as ``receive`` when there is none."""
         frames: list[CanFrame] = []
-        for _ in range(limit + REFUSED_A_CALL):
-            if len(frames) >= limit:
-                break
+        append, recv, frame_of = frames.append, self._recv, self._frame
+        tries = limit + REFUSED_A_CALL
+        while tries and limit:
+            # One look at the drop count, then the short way until the next.
             try:
-                if self._until_look:
-                    self._until_look -= 1
-                    data = self._recv(LONGEST_DATAGRAM)
-                else:
-                    data = self._look()
+                frame = frame_of(self._look())
+                if frame is not None:
+                    append(frame)
+                    limit -= 1
+                tries -= 1
+                for _ in range(min(LOOK_EVERY - 1, limit, tries)):
+                    tries -= 1
+                    frame = frame_of(recv(LONGEST_DATAGRAM))
+                    if frame is not None:
+                        append(frame)
+                        limit -= 1
             except BlockingIOError:
                 break
             except OSError as error:
                 if frames:
                     break  # the next call tells
                 raise self._failure(error.errno) from None
-            frame = self._frame(data)
-            if frame is not None:
-                frames.append(frame)
+        self.counters.received += len(frames)
         return frames
 
     def set_filters(self, can_ids: Collection[int] | None) -> None:
@@ -241,28 +247,26 @@ class UdpCanBus:
 
     def _frame(self, datagram: bytes) -> CanFrame | None:
         """The frame of a datagram, or ``None`` after counting why there is none."""
-        counters = self.counters
         try:
             wire = self._decode(datagram)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            counters.malformed += 1
+            self.counters.malformed += 1
             return None
         if wire.channel == self._token:
-            counters.own += 1
+            self.counters.own += 1
             return None
         if wire.is_remote_frame or wire.is_error_frame or wire.is_fd:
-            counters.unsupported += 1
+            self.counters.unsupported += 1
             return None
         can_id, data, extended = wire.arbitration_id, wire.data, wire.is_extended_id
         length = len(data)
         if length != wire.dlc or length > MAX_DATA or not 0 <= can_id <= (0x1FFFFFFF if extended else STANDARD_MASK):
-            counters.malformed += 1
+            self.counters.malformed += 1
             return None
         filters = self._filters
         if filters is not None and (extended or can_id not in filters):
-            counters.filtered += 1
+            self.counters.filtered += 1
             return None
-        counters.received += 1
         return _new(CanFrame, (can_id, data, extended))
 
     def _send_again(self, wire: bytes, error: OSError) -> None:

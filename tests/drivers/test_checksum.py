@@ -1,11 +1,11 @@
-"""The CRC agrees with its published check value and finds every single flipped bit."""
+"""The CRCs agree with published values and find every single flipped bit."""
 
 from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.checksum import crc16_ccitt_false
+from drivers.checksum import crc8_ld06, crc16_ccitt_false
 
 
 def test_check_value_of_the_catalogue() -> None:
@@ -34,3 +34,25 @@ def test_equals_the_bitwise_definition(data: bytes) -> None:
         for _ in range(8):
             crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
     assert crc16_ccitt_false(data) == crc
+
+
+EXAMPLE = bytes.fromhex(
+    "542c6808ab7ee000e4dc00e2d900e5d500e3d300e4d000e9cd00e4ca00e2c700e9c500e5c200e5c000e5be823a1a"
+)
+"""The LD06 manual's packet without its CRC, which is 50h."""
+
+
+def test_crc8_of_the_lidar_s_manual() -> None:
+    assert crc8_ld06(EXAMPLE) == 0x50
+    assert crc8_ld06(b"") == 0
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(data=st.binary(max_size=64))
+def test_crc8_equals_the_bitwise_definition(data: bytes) -> None:
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x4D if crc & 0x80 else crc << 1) & 0xFF
+    assert crc8_ld06(data) == crc

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.bus.protocol import CanFrame
-from drivers.canopen import Rejection
+from drivers.canopen import NmtState, Rejection
 from drivers.cia401_valves import (
+    CODECS,
     TRANSITIONS,
     Event,
     NodeState,
@@ -212,6 +213,26 @@ def ready(ids: tuple[int, ...] = (A, B), *, fed: bool = True) -> Bench:
 def test_state_frame_is_decoded() -> None:
     assert decode_state(bytes.fromhex("810f07110201 0000")) == NodeState(0x81, 0x0F, 7, 0x11, 0x0102)
     assert decode_state(bytes(7)) is Rejection.WRONG_LENGTH
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.binary(max_size=9))
+def test_any_bytes_of_a_frame_are_a_value_or_a_refusal(data: bytes) -> None:
+    for codec in CODECS:
+        if len(data) == codec.length and codec.length > 1:
+            assert codec.decode(data) is not None
+        elif len(data) != codec.length:
+            with pytest.raises(DeviceError) as caught:
+                codec.decode(data)
+            assert caught.value.cause is Cause.SHORT_READ
+
+
+def test_an_unknown_heartbeat_is_refused() -> None:
+    heartbeat = next(codec for codec in CODECS if codec.name == "heartbeat")
+    assert heartbeat.decode(b"\x05") is NmtState.OPERATIONAL
+    with pytest.raises(DeviceError) as caught:
+        heartbeat.decode(b"\x2a")
+    assert caught.value.cause is Cause.PROTOCOL
 
 
 def test_on_times_are_eight_bytes() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -35,8 +35,8 @@ def start_board() -> Iterator[StartBoard]:
     need_qemu()
     with ExitStack() as boards:
 
-        def start(*devices: str) -> QemuBoard:
-            return boards.enter_context(QemuBoard(devices))
+        def start(*devices: str, options: Sequence[str] = ()) -> QemuBoard:
+            return boards.enter_context(QemuBoard(devices, options))
 
         yield start
 

@@ -54,6 +54,12 @@ def test_after_initialise_nothing_behind_the_switch_answers(board: QemuBoard, mu
     assert bus.write_read(EXPANDER, b"\x03", 1) == b"\xff", "what stands before the switch does"
 
 
+def test_asking_its_name_leaves_the_channels_as_they_are(mux: Device, finish: Run) -> None:
+    mux.channel(4).select()
+    assert "PCA9548A" in finish(mux.identify())
+    assert finish(mux.acquire()) == 1 << 4
+
+
 def test_channels_are_apart(board: QemuBoard, mux: Device, finish: Run) -> None:
     for number in range(CHANNELS):
         mux.channel(number).write(MEMORY, bytes((0, 7, 0xA0 | number)))

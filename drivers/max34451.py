@@ -1,0 +1,440 @@
+"""Maxim MAX34451, supervisor of 16 channels: every rail read on its own page, every switch read back.
+
+Commands and formats: MAX34451 data sheet, table 3 (commands by page), tables 5 and 6 (DIRECT format: voltage in mV,
+current in 0.01 A, temperature in 0.01 deg C), tables 10 to 12 (OPERATION), and the sections on READ_TEMPERATURE_1
+(7FFFh a faulty sensor, 0000h a disabled one), MFR_CHANNEL_CONFIG E4h (bits 5..0: 10h sequenced voltage, 20h voltage,
+21h voltage read only, 22h current, 23h current read only) and MFR_ID 99h 4Dh, MFR_MODEL 9Ah 59h. Pages 0..15 are
+channels, 16 the internal temperature, 17..20 sensors outside. VOUT_SCALE_MONITOR 2Ah is 32767 times the divider's
+ratio, IOUT_CAL_GAIN 38h the sense resistance with its amplifier's gain in 0.1 mOhm; READ_VOUT and READ_IOUT are scaled
+by them, at most 32.767 V and 327.67 A.
+
+The part knows no packet error code, and a read that is a byte too long sets its communication fault, so every read has
+exactly the length of its command. PAGE is written anew in every pass; sequences that run at the same time on one
+``Device`` don't disturb each other, because each looks at the page that it left before it reads.
+
+A pass costs three transactions a channel (PAGE, value, status), one more where the rail is switched (OPERATION), three
+a temperature sensor, and at the end PAGE read back (a chip that restarted has forgotten it) or, in every
+``scrub_every``-th pass, one value of the configuration. ``on`` is what the chip was told, ``None`` for a rail that it
+doesn't switch. Where a whole pass reads zeros the identity is read again before it is believed. Configuration is
+written at ``initialise`` only where it is declared, and MFR_CHANNEL_CONFIG only where it contradicts a declared
+channel; nothing goes to flash.
+
+Held against: QEMU's MAX34451; the equations of Linux's max34440.c (formula).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Annotated, Literal, NamedTuple
+
+from msgspec import Meta, Struct
+
+from drivers import pmbus
+from drivers.bus.protocol import I2cBus
+from drivers.device import NOWHERE, Access, Codec, ConfiguredDevice, Oracle, OracleKind, Place, Register, Setting, whole
+from drivers.errors import Cause
+from drivers.samples import RailSample
+
+__all__ = [
+    "CODECS", "ORACLES", "REGISTERS", "Device", "Rail", "Settings", "current_a", "iout_status", "temperature_c",
+    "temperature_status", "voltage_v", "vout_status",
+]
+
+CHANNEL_CONFIG = 0xE4
+VOUT_PEAK = 0xD4
+IOUT_PEAK = 0xD5
+TEMPERATURE_PEAK = 0xD6
+VOUT_MIN = 0xD7
+
+MAXIM = b"\x4d"
+MAX34451 = b"\x59"
+
+SWITCHED_PAGES = 12
+"""Channels 0..11 have an output that switches a supply."""
+FIRST_TEMPERATURE_PAGE = 16
+
+SELECT_MASK = 0x3F
+SELECT_SEQUENCED, SELECT_VOLTAGE, SELECT_CURRENT = 0x10, 0x20, 0x22
+_FITTING = {"voltage": (0x10, 0x20, 0x21), "current": (0x22, 0x23)}
+
+VOLTAGE_LSB_V = 1e-3
+CURRENT_LSB_A = 0.01
+TEMPERATURE_LSB_C = 0.01
+SCALE_ONE = 32767
+GAIN_LSB_OHM = 1e-4
+HIGHEST_V = 32.766
+SENSOR_FAULT = 0x7FFF
+SENSOR_DISABLED = 0x0000
+TEMPERATURE_LIMITS_C = (-55.0, 150.0)
+
+VOUT_RESERVED = 0x0B
+IOUT_RESERVED = 0x4F
+TEMPERATURE_RESERVED = 0x3F
+
+_WORD_LIMIT = 0x7FFF
+
+
+class Rail(Struct, frozen=True, forbid_unknown_fields=True):
+    """One channel: its page, what it measures, and what is written about it. ``None`` leaves the chip's stored value.
+
+    ``divider`` is the rail's voltage over the pin's; ``sense_ohm`` the pin's voltage over the current, amplifier
+    included. Faults act as the chip's stored responses say.
+    """
+
+    name: Annotated[str, Meta(min_length=1, max_length=32)]
+    page: Annotated[int, Meta(ge=0, le=15)]
+    kind: Literal["voltage", "current"] = "voltage"
+    switched: bool = False
+    divider: Annotated[float, Meta(ge=1.0, le=100.0)] | None = None
+    sense_ohm: Annotated[float, Meta(gt=0.0, le=3.2767)] | None = None
+    over_voltage_fault_v: Annotated[float, Meta(gt=0.0, le=HIGHEST_V)] | None = None
+    over_voltage_warning_v: Annotated[float, Meta(gt=0.0, le=HIGHEST_V)] | None = None
+    under_voltage_warning_v: Annotated[float, Meta(gt=0.0, le=HIGHEST_V)] | None = None
+    under_voltage_fault_v: Annotated[float, Meta(gt=0.0, le=HIGHEST_V)] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what this channel can't do, and limits in the wrong order."""
+        limits = [value for _, _, value in self._limits() if value is not None]
+        if self.kind == "current" and (self.switched or self.divider is not None or limits):
+            raise ValueError(f"{self.name}: a current channel has no switch, divider or voltage limits")
+        if self.kind == "voltage" and self.sense_ohm is not None:
+            raise ValueError(f"{self.name}: a voltage channel has no sense resistor")
+        if self.switched and self.page >= SWITCHED_PAGES:
+            raise ValueError(f"{self.name}: only pages 0 to 11 switch a supply")
+        if limits != sorted(limits, reverse=True):
+            raise ValueError(f"{self.name}: limits are not in order, over-voltage fault highest")
+
+    def settings(self) -> tuple[Setting, ...]:
+        """What is declared of this channel, as the chip's registers."""
+        table = []
+        if self.divider is not None:
+            table.append(self._setting("VOUT_SCALE_MONITOR", pmbus.VOUT_SCALE_MONITOR, round(SCALE_ONE / self.divider)))
+        if self.sense_ohm is not None:
+            table.append(self._setting("IOUT_CAL_GAIN", pmbus.IOUT_CAL_GAIN, round(self.sense_ohm / GAIN_LSB_OHM)))
+        for name, command, value in self._limits():
+            if value is not None:
+                table.append(self._setting(name, command, round(value / VOLTAGE_LSB_V)))
+        return tuple(table)
+
+    def channel(self, word: int) -> Setting:
+        """MFR_CHANNEL_CONFIG that fits: what it reads if that does, otherwise the same with another function."""
+        if word & SELECT_MASK not in _FITTING[self.kind]:
+            select = SELECT_CURRENT if self.kind == "current" else SELECT_VOLTAGE
+            word = word & ~SELECT_MASK | (SELECT_SEQUENCED if self.switched else select)
+        return self._setting("MFR_CHANNEL_CONFIG", CHANNEL_CONFIG, word, SELECT_MASK)
+
+    def _limits(self) -> tuple[tuple[str, int, float | None], ...]:
+        return (
+            ("VOUT_OV_FAULT_LIMIT", pmbus.VOUT_OV_FAULT_LIMIT, self.over_voltage_fault_v),
+            ("VOUT_OV_WARN_LIMIT", pmbus.VOUT_OV_WARN_LIMIT, self.over_voltage_warning_v),
+            ("VOUT_UV_WARN_LIMIT", pmbus.VOUT_UV_WARN_LIMIT, self.under_voltage_warning_v),
+            ("VOUT_UV_FAULT_LIMIT", pmbus.VOUT_UV_FAULT_LIMIT, self.under_voltage_fault_v),
+        )
+
+    def _setting(self, name: str, command: int, value: int, mask: int | None = None) -> Setting:
+        bits = None if mask is None else mask.to_bytes(2, "little")
+        return Setting(f"{name} of {self.name}", command, value.to_bytes(2, "little"), bits)
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Channels in board order, temperature sensors by page (16 inside, 17..20 outside)."""
+
+    rails: Annotated[tuple[Rail, ...], Meta(min_length=1, max_length=16)]
+    temperature_pages: Annotated[tuple[Annotated[int, Meta(ge=16, le=20)], ...], Meta(max_length=5)] = (16,)
+    scrub_every: Annotated[int, Meta(ge=0, le=1000)] = 4
+
+    def __post_init__(self) -> None:
+        """Refuse a page or a name that is used twice."""
+        pages = [rail.page for rail in self.rails] + list(self.temperature_pages)
+        if len(set(pages)) != len(pages) or len({rail.name for rail in self.rails}) != len(self.rails):
+            raise ValueError("a page or a rail's name is used twice")
+
+
+class _Channel(NamedTuple):
+    """One rail, ready for the hot path."""
+
+    page: int
+    name: str
+    voltage: bool
+    value: int
+    status: int
+    switched: bool
+
+
+def voltage_v(data: bytes, place: Place = NOWHERE) -> float:
+    """READ_VOUT in volts from 2 bytes. Raises IMPLAUSIBLE if negative (all ones) or at full scale."""
+    return _positive(data, "voltage", place) * VOLTAGE_LSB_V
+
+
+def current_a(data: bytes, place: Place = NOWHERE) -> float:
+    """READ_IOUT in amperes from 2 bytes. Raises IMPLAUSIBLE if negative (all ones) or at full scale."""
+    return _positive(data, "current", place) * CURRENT_LSB_A
+
+
+def temperature_c(data: bytes, place: Place = NOWHERE) -> float | None:
+    """READ_TEMPERATURE_1 in deg C from 2 bytes; ``None`` for a sensor that is disabled or faulty.
+
+    0000h is what a disabled sensor reads, so 0.00 deg C exactly is ``None`` too. Raises IMPLAUSIBLE outside
+    -55..150 deg C.
+    """
+    raw = int.from_bytes(whole(data, 2, place), "little", signed=True)
+    if raw in (SENSOR_DISABLED, SENSOR_FAULT):
+        return None
+    value = raw * TEMPERATURE_LSB_C
+    if not TEMPERATURE_LIMITS_C[0] <= value <= TEMPERATURE_LIMITS_C[1]:
+        raise place.error(Cause.IMPLAUSIBLE, f"temperature {value:.2f} deg C")
+    return value
+
+
+def vout_status(data: bytes, place: Place = NOWHERE) -> int:
+    """STATUS_VOUT from 1 byte. Raises IMPLAUSIBLE for bits that the part doesn't have (all ones)."""
+    return _status(data, VOUT_RESERVED, place)
+
+
+def iout_status(data: bytes, place: Place = NOWHERE) -> int:
+    """STATUS_IOUT from 1 byte. Raises as ``vout_status``."""
+    return _status(data, IOUT_RESERVED, place)
+
+
+def temperature_status(data: bytes, place: Place = NOWHERE) -> int:
+    """STATUS_TEMPERATURE from 1 byte. Raises as ``vout_status``."""
+    return _status(data, TEMPERATURE_RESERVED, place)
+
+
+def _positive(data: bytes, what: str, place: Place) -> int:
+    raw = int.from_bytes(whole(data, 2, place), "little")
+    if raw >= _WORD_LIMIT:
+        raise place.error(Cause.IMPLAUSIBLE, f"{what} register is {raw:04x}h")
+    return raw
+
+
+def _status(data: bytes, reserved: int, place: Place) -> int:
+    status = whole(data, 1, place)[0]
+    if status & reserved:
+        raise place.error(Cause.IMPLAUSIBLE, f"status register is {status:02x}h")
+    return status
+
+
+class Device(ConfiguredDevice):
+    """One MAX34451."""
+
+    def __init__(self, bus: I2cBus, address: int, settings: Settings) -> None:
+        super().__init__(bus, address, settings.scrub_every)
+        self.settings = settings
+        self._channels = tuple(
+            _Channel(
+                rail.page, rail.name, rail.kind == "voltage",
+                pmbus.READ_VOUT if rail.kind == "voltage" else pmbus.READ_IOUT,
+                pmbus.STATUS_VOUT if rail.kind == "voltage" else pmbus.STATUS_IOUT, rail.switched,
+            )
+            for rail in settings.rails
+        )
+        self._page: int | None = None
+        self._pages: dict[str, int] = {}
+
+    def identify(self) -> Generator[None, None, str]:
+        """Maker, model and revision: 3 transactions."""
+        self._expect(pmbus.MFR_ID, MAXIM, Cause.WRONG_ID, "MFR_ID")
+        yield
+        self._expect(pmbus.MFR_MODEL, MAX34451, Cause.WRONG_ID, "MFR_MODEL")
+        yield
+        return f"MAX34451 revision {int.from_bytes(self._read(pmbus.MFR_REVISION, 2), 'little'):04x}h"
+
+    def initialise(self) -> Generator[None, None, None]:
+        """Identity, then each channel's function and what is declared of it, with read-back. Switches stay as they are.
+
+        5 transactions and two a channel, and two for each value written.
+        """
+        yield from self.identify()
+        self._page = None
+        self._settings = ()
+        table: list[Setting] = []
+        pages: dict[str, int] = {}
+        for rail in self.settings.rails:
+            yield
+            word = int.from_bytes((yield from self._at(rail.page, CHANNEL_CONFIG, 2)), "little")
+            if word == 0xFFFF:
+                raise self.place.error(Cause.IMPLAUSIBLE, f"MFR_CHANNEL_CONFIG of {rail.name} is all ones")
+            channel = rail.channel(word)
+            wanted = rail.settings()
+            if int.from_bytes(channel.value, "little") != word:
+                wanted = (channel, *wanted)
+            for setting in wanted:
+                yield
+                yield from self._write_at(rail.page, setting)
+            for setting in (channel, *rail.settings()):
+                table.append(setting)
+                pages[setting.name] = rail.page
+        self._pages = pages
+        self._settings = tuple(table)
+        self._lost = None
+        self._since_scrub = self._scrub_turn = 0
+
+    def acquire(self) -> Generator[None, None, RailSample]:
+        """All rails and sensors: see the module's first lines for the number of transactions."""
+        place = self.place
+        self._page = None
+        volts: list[float | None] = []
+        amperes: list[float | None] = []
+        on: list[bool | None] = []
+        faults: list[str] = []
+        celsius: list[float | None] = []
+        alive = False
+        for channel in self._channels:
+            data = yield from self._at(channel.page, channel.value, 2)
+            yield
+            byte = yield from self._at(channel.page, channel.status, 1)
+            if channel.voltage:
+                volts.append(voltage_v(data, place))
+                amperes.append(None)
+                status = vout_status(byte, place)
+                table = pmbus.VOUT_WORDS
+            else:
+                volts.append(None)
+                amperes.append(current_a(data, place))
+                status = iout_status(byte, place)
+                table = pmbus.IOUT_WORDS
+            if status:
+                faults += [f"{channel.name}: {text}" for text in pmbus.words(status, table)]
+            alive = alive or any(data) or status != 0
+            yield
+            if channel.switched:
+                operation = (yield from self._at(channel.page, pmbus.OPERATION, 1))[0]
+                alive = alive or operation != 0
+                on.append(bool(operation & 0x80))
+                yield
+            else:
+                on.append(None)
+        for page in self.settings.temperature_pages:
+            data = yield from self._at(page, pmbus.READ_TEMPERATURE_1, 2)
+            yield
+            status = temperature_status((yield from self._at(page, pmbus.STATUS_TEMPERATURE, 1)), place)
+            celsius.append(temperature_c(data, place))
+            name = f"sensor {page - FIRST_TEMPERATURE_PAGE}"
+            if int.from_bytes(data, "little") == SENSOR_FAULT:
+                faults.append(f"{name}: faulty")
+            faults += [f"{name}: {text}" for text in pmbus.words(status, pmbus.TEMPERATURE_WORDS)]
+            alive = alive or any(data) or status != 0
+            yield
+        if not alive:
+            # Everything off reads like a data line held low: believe it only from a chip that still knows its name.
+            self._expect(pmbus.MFR_ID, MAXIM, Cause.WRONG_ID, "MFR_ID")
+            yield
+        if self._scrub_due():
+            yield from self._scrub_page()
+        else:
+            seen = self._read(pmbus.PAGE, 1)[0]
+            if not self._is_at(seen):
+                raise place.error(Cause.RESET, f"PAGE is {seen:02x}h, not as it was written")
+        return RailSample(tuple(volts), tuple(amperes), tuple(on), tuple(celsius), tuple(faults))
+
+    def switch(self, rail: str, on: bool) -> Generator[None, None, None]:
+        """Switch one rail by OPERATION: PAGE, PAGE read back, OPERATION, OPERATION read back; 4 transactions.
+
+        Off is immediate. Raises PROTOCOL for a name that is no switched rail, and where page or command don't read
+        back; nothing is written to a page that isn't the rail's.
+        """
+        page = next((c.page for c in self._channels if c.name == rail and c.switched), None)
+        if page is None:
+            raise self.place.error(Cause.PROTOCOL, f"no switched rail is named {rail!r}")
+        value = pmbus.OPERATION_ON if on else pmbus.OPERATION_OFF
+        self._page = None
+        seen = yield from self._at(page, pmbus.PAGE, 1)
+        if seen[0] != page:
+            self._page = None
+            raise self.place.error(Cause.PROTOCOL, f"PAGE reads {seen.hex()}h after {page:02x}h was written")
+        yield
+        if not self._is_at(page):
+            raise self.place.error(Cause.PROTOCOL, "another sequence changed the page")
+        self._write(pmbus.OPERATION, value)
+        yield
+        seen = yield from self._at(page, pmbus.OPERATION, 1)
+        if seen != value:
+            why = f"OPERATION of {rail} reads {seen.hex()}h after {value.hex()}h was written"
+            raise self.place.error(Cause.PROTOCOL, why)
+
+    def clear_faults(self) -> Generator[None, None, None]:
+        """Clear all latched status bits: 1 transaction. Rails that a fault has shut stay off."""
+        self._write(pmbus.CLEAR_FAULTS, b"")
+        yield from ()
+
+    def _at(self, page: int, command: int, count: int) -> Generator[None, None, bytes]:
+        """Read on a page, writing PAGE first where it isn't that: 1 or 2 transactions."""
+        while not self._is_at(page):
+            yield from self._turn_to(page)
+        return self._read(command, count)
+
+    def _is_at(self, page: int) -> bool:
+        """Whether PAGE was last written so; a write that failed leaves it open."""
+        return self._page == page
+
+    def _turn_to(self, page: int) -> Generator[None, None, None]:
+        self._page = None
+        self._write(pmbus.PAGE, bytes((page,)))
+        self._page = page
+        yield
+
+    def _write_at(self, page: int, setting: Setting) -> Generator[None, None, None]:
+        while not self._is_at(page):
+            yield from self._turn_to(page)
+        self._write(setting.pointer, setting.value)
+        yield
+        data = yield from self._at(page, setting.pointer, len(setting.value))
+        if not setting.holds(data):
+            why = f"{setting.name} reads {data.hex()}h after {setting.value.hex()}h was written"
+            raise self.place.error(Cause.IMPLAUSIBLE, why)
+
+    def _scrub_page(self) -> Generator[None, None, None]:
+        """Look at one value of the configuration on its page: 2 transactions."""
+        setting = self._lost or self._settings[self._scrub_turn]
+        page = self._pages[setting.name]
+        while not self._is_at(page):
+            yield from self._turn_to(page)
+        self._scrub()
+
+
+CODECS = (
+    Codec("READ_VOUT", voltage_v, 2),
+    Codec("READ_IOUT", current_a, 2),
+    Codec("READ_TEMPERATURE_1", temperature_c, 2),
+    Codec("STATUS_VOUT", vout_status, 1),
+    Codec("STATUS_IOUT", iout_status, 1),
+    Codec("STATUS_TEMPERATURE", temperature_status, 1),
+)
+
+REGISTERS = (
+    Register("PAGE", pmbus.PAGE, 1, Access.WRITE),
+    Register("OPERATION", pmbus.OPERATION, 1, Access.WRITE),
+    Register("ON_OFF_CONFIG", pmbus.ON_OFF_CONFIG, 1, Access.WRITE),
+    Register("CAPABILITY", pmbus.CAPABILITY, 1),
+    Register("VOUT_MODE", pmbus.VOUT_MODE, 1),
+    Register("VOUT_SCALE_MONITOR", pmbus.VOUT_SCALE_MONITOR, 2, Access.WRITE),
+    Register("IOUT_CAL_GAIN", pmbus.IOUT_CAL_GAIN, 2, Access.WRITE),
+    Register("VOUT_OV_FAULT_LIMIT", pmbus.VOUT_OV_FAULT_LIMIT, 2, Access.WRITE),
+    Register("VOUT_OV_WARN_LIMIT", pmbus.VOUT_OV_WARN_LIMIT, 2, Access.WRITE),
+    Register("VOUT_UV_WARN_LIMIT", pmbus.VOUT_UV_WARN_LIMIT, 2, Access.WRITE),
+    Register("VOUT_UV_FAULT_LIMIT", pmbus.VOUT_UV_FAULT_LIMIT, 2, Access.WRITE),
+    Register("STATUS_WORD", pmbus.STATUS_WORD, 2),
+    Register("STATUS_VOUT", pmbus.STATUS_VOUT, 1),
+    Register("STATUS_IOUT", pmbus.STATUS_IOUT, 1),
+    Register("STATUS_TEMPERATURE", pmbus.STATUS_TEMPERATURE, 1),
+    Register("STATUS_CML", pmbus.STATUS_CML, 1),
+    Register("STATUS_MFR_SPECIFIC", pmbus.STATUS_MFR_SPECIFIC, 1),
+    Register("READ_VOUT", pmbus.READ_VOUT, 2),
+    Register("READ_IOUT", pmbus.READ_IOUT, 2),
+    Register("READ_TEMPERATURE_1", pmbus.READ_TEMPERATURE_1, 2),
+    Register("PMBUS_REVISION", pmbus.PMBUS_REVISION, 1),
+    Register("MFR_ID", pmbus.MFR_ID, 1),
+    Register("MFR_MODEL", pmbus.MFR_MODEL, 1),
+    Register("MFR_REVISION", pmbus.MFR_REVISION, 2),
+    Register("MFR_VOUT_PEAK", VOUT_PEAK, 2, Access.WRITE),
+    Register("MFR_IOUT_PEAK", IOUT_PEAK, 2, Access.WRITE),
+    Register("MFR_TEMPERATURE_PEAK", TEMPERATURE_PEAK, 2, Access.WRITE),
+    Register("MFR_VOUT_MIN", VOUT_MIN, 2, Access.WRITE),
+    Register("MFR_CHANNEL_CONFIG", CHANNEL_CONFIG, 2, Access.WRITE),
+)
+
+ORACLES = (
+    Oracle(OracleKind.QEMU, "MAX34451 model: identity, pages, voltages, temperatures, limits, switches"),
+    Oracle(OracleKind.FORMULA, "scales of Linux's max34440"),
+)

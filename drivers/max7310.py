@@ -47,6 +47,8 @@ POLARITY = 0x02
 CONFIGURATION = 0x03
 TIMEOUT = 0x04
 TIMEOUT_ON = b"\x01"
+TIMEOUT_OFF = b"\x00"
+ALL_INPUTS = b"\xff"
 
 REGISTERS = (
     Register("INPUT", INPUT, 1), Register("OUTPUT", OUTPUT, 1, Access.WRITE),
@@ -105,8 +107,19 @@ class Device(ConfiguredDevice):
         return "Maxim MAX7310 by its time-out register (it has no identity)"
 
     def initialise(self) -> Generator[None, None, None]:
-        """Probe, safe levels, polarity, direction and time-out with read-back: 10 transactions."""
-        yield from self.identify()
+        """Probe, safe levels, polarity, direction and time-out with read-back: 10 transactions.
+
+        The bit of the time-out register may have been upset. Then the part is known by its direction register, which
+        no line held low and no other part shows: 1 transaction more.
+        """
+        data = self._read(TIMEOUT, 1)
+        if data == TIMEOUT_OFF:
+            yield
+            direction = self._read(CONFIGURATION, 1)
+            if direction not in (self._direction, ALL_INPUTS) or direction == TIMEOUT_OFF:
+                raise self.place.error(Cause.WRONG_ID, f"time-out register 00h, direction {direction.hex()}h")
+        elif data != TIMEOUT_ON:
+            raise self.place.error(Cause.WRONG_ID, f"time-out register is {data.hex()}h")
         yield
         self._driven = self.settings.levels
         # Before the direction, so that no pin shows another level for a moment; after it, because it counts then.

@@ -36,7 +36,9 @@ __all__ = [
     "health", "part_of",
 ]
 
-ORACLES = (Oracle(OracleKind.QEMU, "the w25q256 model: id, program, erase, addresses above 16 MiB (page wrap is not modelled)"),)
+ORACLES = (
+    Oracle(OracleKind.QEMU, "the w25q256 model: id, program, erase, addresses above 16 MiB (it has no page wrap)"),
+)
 
 JEDEC_ID = 0x9F
 READ_STATUS = (0x05, 0x35, 0x15)

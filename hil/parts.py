@@ -341,7 +341,9 @@ def _ads1115(rig: Rig, device: DeviceConfig) -> None:
 
 def _ds3231(rig: Rig, device: DeviceConfig) -> None:
     chip = Ds3231(rig.clock)
-    start = datetime.fromtimestamp(rig.world.truth().unix_ns // 1_000_000_000, UTC)
+    # Its calendar begins in 2000.
+    begin = datetime(2000, 1, 1, tzinfo=UTC)
+    start = max(datetime.fromtimestamp(rig.world.truth().unix_ns // 1_000_000_000, UTC), begin)
     chip.set_time(start.year, start.month, start.day, start.hour, start.minute, start.second)
     chip.oscillator_running = True
     rig.on_i2c(device, chip)

@@ -413,7 +413,7 @@ FAULTS: dict[str, tuple[Callable[..., Start], dict[str, bool]]] = {
     "bus_fault": (
         _bus_fault,
         {"bus": True, "fault": True, "address": False, "channel": False, "line": False, "probability": False,
-         "byte": False, "bit": False, "count": False},
+         "byte": False, "bit": False, "count": False, "until": False},
     ),
     "valve_node_reset": (_valve_node_reset, {"node": True}),
     "device_reset": (_device_reset, {"device": True}),

@@ -93,7 +93,7 @@ class ClearableBus(Protocol):
     """An I2C segment whose lines can be clocked by hand."""
 
     def clear_bus(self) -> None:
-        """Nine clocks and a STOP (UM10204, 3.1.16). Raises STUCK_BUS if the data line stays low, PROTOCOL if it can't."""
+        """Nine clocks and a STOP (UM10204, 3.1.16). Raises STUCK_BUS if SDA stays low, PROTOCOL if it can't."""
 
 
 @runtime_checkable

@@ -36,6 +36,7 @@ QEMU = "qemu-system-x86_64"
 TOOLS = (QEMU, "apt-get", "apt-cache", "dpkg-deb", "gcc", "make", "depmod", "modprobe")
 MEMORY_MB = 768
 CONSOLE_SHOWN = 3000
+KERNEL_LINE = "console=ttyS0 loglevel=5 tsc=unstable no_timer_check mitigations=off random.trust_cpu=1 panic=-1"
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = Path(__file__).resolve().parent / "modules"
 BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p")
@@ -65,9 +66,9 @@ $b mount -t proc proc /proc; $b mount -t sysfs sysfs /sys; $b mount -t devtmpfs 
 for m in {modules}; do $b insmod /modules/$m || echo "insmod $m failed"; done
 $b mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=loose,ro host /root || $b poweroff -f
 for d in proc sys dev; do $b mount --bind /$d /root/$d; done
-$b mkdir -p /dev/pts; $b mount -t devpts devpts /dev/pts; $b mount --bind /dev/pts /root/dev/pts
+$b mkdir -p /dev/pts /dev/shm; $b mount -t devpts devpts /dev/pts; $b mount -t tmpfs shm /dev/shm
+for d in pts shm; do $b mount --bind /dev/$d /root/dev/$d; done
 for d in tmp run; do $b mount -t tmpfs tmpfs /root/$d; done
-$b mount -t configfs configfs /root/sys/kernel/config 2>/dev/null
 $b ip link set lo up
 $b stty -F /dev/ttyS1 raw
 $b chroot /root /usr/bin/env -i {command} > /dev/ttyS1 2> /dev/console < /dev/null
@@ -123,6 +124,8 @@ def prepare(cache: Path = DEFAULT_CACHE) -> GuestKernel:
 def run(kernel: GuestKernel, module: str, arguments: Sequence[str] = (), timeout_s: float = 600.0) -> list[str]:
     """Boot, run ``python -m module`` as root of the guest, power off; the lines that it printed with ``RESULT``.
 
+    The machine has two SJA1000 controllers on one CAN bus and, beside console and results, two UARTs tied together.
+
     Raises:
         GuestError: the guest didn't end in time, or the module ended with another status than 0.
     """
@@ -132,17 +135,22 @@ def run(kernel: GuestKernel, module: str, arguments: Sequence[str] = (), timeout
     ]
     with tempfile.TemporaryDirectory(prefix="qiki-guest-") as folder:
         initrd, console, port = Path(folder, "initrd"), Path(folder, "console"), Path(folder, "port")
+        cable = Path(folder, "cable")
         initrd.write_bytes(_initrd(kernel, shlex.join(words)))
         command = [
             QEMU, "-accel", "tcg,thread=multi,tb-size=256", "-M", "q35", "-cpu", "max", "-smp", "2",
             "-m", str(MEMORY_MB), "-nodefaults", "-display", "none", "-no-reboot",
             "-kernel", str(kernel.image), "-initrd", str(initrd),
-            "-append", "console=ttyS0 loglevel=5 tsc=unstable no_timer_check mitigations=off random.trust_cpu=1 panic=-1",
+            "-append", KERNEL_LINE,
             "-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap",
             "-serial", f"file:{console}", "-serial", f"file:{port}",
+            "-chardev", f"socket,id=s2,path={cable},server=on,wait=off", "-chardev", f"socket,id=s3,path={cable}",
+            "-serial", "chardev:s2", "-serial", "chardev:s3",
+            "-object", "can-bus,id=can", "-device", "kvaser_pci,canbus=can", "-device", "kvaser_pci,canbus=can",
         ]
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            start_new_session=True,
         )
         late = threading.Timer(timeout_s, os.killpg, (process.pid, signal.SIGKILL))
         late.start()

@@ -198,10 +198,20 @@ def test_identify_goes_by_the_time_out_register_and_writes_nothing() -> None:
     assert bus.memory == before
 
 
+def test_an_upset_of_the_time_out_bit_is_set_right_again() -> None:
+    bus = Registers()
+    device = max7310.Device(bus, ADDRESS, max7310.Settings())
+    run(bus, device.initialise())
+    bus.memory[0x04] = 0x00
+    run(bus, device.initialise())
+    assert bus.memory[0x04] == 0x01
+
+
 @pytest.mark.parametrize("byte", [0x00, 0xFF, 0x81])
 def test_another_chip_is_refused(byte: int) -> None:
     bus = Registers()
     bus.memory[0x04] = byte
+    bus.memory[0x03] = 0x00
     assert refusal(bus, max7310.Device(bus, ADDRESS, max7310.Settings()).initialise()) is Cause.WRONG_ID
     assert not bus.history
 

@@ -251,7 +251,7 @@ def test_an_unknown_figure_is_refused_with_the_known_ones() -> None:
         (ExpectConfig("soc_battery", equals="full"), "soc_battery is a number"),
         (ExpectConfig("steps_not_done", equals=0.0, last_s=10.0), "of the whole flight"),
         (ExpectConfig("steps_not_done", equals=0.0, step="hold"), "of the whole flight"),
-        (ExpectConfig("soc_battery", above=0.1, code="BAT_LOW"), "only the figures events, bus_failures, bus_recoveries take a code"),
+        (ExpectConfig("soc_battery", above=0.1, code="BAT_LOW"), "only the figures events, bus_failures, bus_recover"),
         (ExpectConfig("events", equals=0.0, code="BAT_LOWW"), "no code 'BAT_LOWW'; codes: "),
     ],
 )

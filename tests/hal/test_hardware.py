@@ -94,12 +94,12 @@ def test_a_board_without_valves_or_interlock_is_refused() -> None:
 # -- health
 
 
-def test_every_device_of_the_board_answers_within_a_second() -> None:
+def test_every_device_of_the_board_answers_within_two_seconds() -> None:
     bench = Bench()
     passed, report = bench.hardware.self_test()
     assert not passed
     assert not bench.hardware.imu_ready
-    bench.run(1.0)
+    bench.run(2.0)
     passed, report = bench.hardware.self_test()
     assert passed
     assert set(report) == {device.name for device in PROFILE.board.devices}
@@ -112,7 +112,7 @@ def test_the_switch_and_those_behind_it_agree_on_the_channel_that_is_through() -
     bench.run(2.0)
     mux = bench.hardware.devices["mux"].device
     control = mux.mux.control
-    assert control in (1, 2)
+    assert control in {1 << d.channel for d in PROFILE.board.devices if d.channel is not None}
     assert bench.rig.chips["mux"].enabled == control
     assert next(iter(mux.acquire()), None) is None  # reads back what it expects, so nothing is raised
 

@@ -163,7 +163,7 @@ def test_a_checked_fault_is_not_started() -> None:
     ("bus_fault", {"bus": "can0", "fault": "nack_address"}, "no meaning"),
     ("bus_fault", {"bus": "spi0", "fault": "timeout", "count": 0}, "count is 0"),
     ("bus_fault", {"bus": "spi0", "fault": "timeout", "count": "two"}, "int"),
-    ("bus_fault", {"bus": "i2c_b", "fault": "timeout", "channel": 5}, "no channel on i2c_b 5; there are: 0, 1"),
+    ("bus_fault", {"bus": "i2c_b", "fault": "timeout", "channel": 3}, "no channel on i2c_b 3; there are: 0, 1, 4"),
     ("valve_node_reset", {"node": "valves_c"}, "no node 'valves_c'; there are: valves_a, valves_b"),
     ("device_reset", {"device": "toaster"}, "no device 'toaster'; there are: imu"),
     ("temperature", {"node": "core", "celsius": float("nan")}, "finite"),

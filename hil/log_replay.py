@@ -17,6 +17,7 @@ from typing import IO, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import structs
 
 from hal.frames import Quaternion, Vec3, rotate_inverse
 from hal.profile import BoardConfig, BusConfig, ConfigError, DeviceConfig, Profile
@@ -36,7 +37,9 @@ from hil.chips.startracker import StarTracker
 from hil.chips.tmp423 import Tmp423
 from hil.faults import ActiveFault, Fault, FaultKind
 
-__all__ = ["AttitudeLog", "Frame", "LogError", "LogRig", "SensorLog", "read_attitude_log", "read_sensor_log"]
+__all__ = [
+    "AttitudeLog", "Frame", "LogError", "LogRig", "SensorLog", "playable", "read_attitude_log", "read_sensor_log",
+]
 
 Array = npt.NDArray[np.float64]
 Frame = Literal["frd", "flu"]
@@ -476,6 +479,20 @@ class _Field:
             at += 1
         self._at = at
         return self._v[at] if at >= 0 and t_ns - t[at] <= self._kept_ns else None
+
+
+def playable(profile: Profile) -> Profile:
+    """The profile without the devices that a sensor log says nothing about and that no replay needs.
+
+    Kept are the inertial unit, the magnetometer and every part that :class:`LogRig` plays at rest.
+    """
+    needed = ("imu", "magnetometer")
+    kept = tuple(d for d in profile.board.devices if d.part in PARTS or d.role in needed)
+    names = {d.name for d in kept}
+    kept = tuple(d for d in kept if d.mux is None or d.mux in names)
+    # Without the unit that switches rails there is no rail to cycle; buses of a replay don't hang.
+    buses = {name: structs.replace(bus, recovery=None) for name, bus in profile.board.buses.items()}
+    return profile._replace(board=structs.replace(profile.board, buses=buses, devices=kept))
 
 
 class LogRig:

@@ -41,7 +41,7 @@ from hal.frames import Quaternion, Vec3, rotate, unit
 from hal.hardware import Hardware
 from hal.manager import HealthEvent
 from hal.profile import ConfigError, Profile, load_profile
-from hil.log_replay import AttitudeLog, LogError, LogRig, SensorLog, read_attitude_log, read_sensor_log
+from hil.log_replay import AttitudeLog, LogError, LogRig, SensorLog, playable, read_attitude_log, read_sensor_log
 
 __all__ = ["LogResult", "Played", "field_direction", "play", "replay_log", "replay_log_to_terminal", "shared_times"]
 
@@ -223,7 +223,7 @@ def replay_log(
         LogError: a file was refused, or log and reference cannot be compared.
         ConfigError: body or board was refused.
     """
-    profile = load_profile(body, board)
+    profile = playable(load_profile(body, board))
     log = read_sensor_log(imu, frame)
     truth = None if reference is None else read_attitude_log(reference, frame or log.frame)
     meter = RealMeter() if meter is None else meter

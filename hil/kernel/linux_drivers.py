@@ -110,9 +110,9 @@ _DS3231 = (
 _LSM303 = tuple(Reading(f"in_magn_{a}_raw", "gauss", (0x01, 0x03), f"in_magn_{a}_scale") for a in "xyz")
 
 
-def _ina226(shunt_uohm: int, *runs: tuple[str, str, str, str]) -> Chip:
+def _ina226(shunt_uohm: int, *runs: str) -> Chip:
     shunt = (("shunt_resistor", str(shunt_uohm)),)
-    table = tuple(Run(dict(zip((0x01, 0x02, 0x03, 0x04), run, strict=True)), shunt) for run in runs)
+    table = tuple(Run(dict(zip((0x01, 0x02, 0x03, 0x04), run.split(), strict=True)), shunt) for run in runs)
     return Chip(
         "INA226", "ina2xx", "drivers/hwmon/ina2xx.c", "ina226", 0x40,
         {0x00: "4127", 0xFE: "5449", 0xFF: "2260"}, _INA226, table, words=True,
@@ -140,7 +140,8 @@ CHIPS: tuple[Chip, ...] = (
     # state, system status, VBAT, VIN, IBAT, IIN, die temperature
     _ltc4162(
         8, (10_000, 10_000), "4000 0501 db44 ae36 ac0d 6e09 6e35", "8000 0501 0100 0100 0100 0100 ff33",
-        "0800 0501 ff7f e94d fe7f fe7f 9744", "0001 0100 803e 0000 54f2 0000 f832", "0000 0100 0000 0000 0180 0000 0030",
+        "0800 0501 ff7f e94d fe7f fe7f 9744", "0001 0100 803e 0000 54f2 0000 f832",
+        "0000 0100 0000 0000 0180 0000 0030",
     ),
     _ltc4162(4, (5_000, 20_000), "4000 0501 1a56 3c1e 6400 c800 4838", "2000 0501 0050 1234 9cff 0a00 1035",
              "1000 0501 3412 ff3f feff 1000 4235", "0200 0501 0a00 ff00 ffff 0100 7036",
@@ -149,8 +150,9 @@ CHIPS: tuple[Chip, ...] = (
         "SBS battery", "sbs-battery", "drivers/power/supply/sbs-battery.c", "sbs-battery", 0x0B,
         {0x03: "0000", 0x1A: "1100", 0x18: "1027", 0x19: "7062"}, _SBS,
         tuple(Run(dict(zip((0x08, 0x09, 0x0A, 0x0D, 0x0F, 0x10, 0x16), run.split(), strict=True))) for run in (
-            "ab0b 7062 18fc 5000 2823 f82a c000", "6b0a 0100 ffff 0000 0100 0100 9000", "960a e703 0180 0100 0000 0a00 4000",
-            "e60f ffff fe7f 6400 feff feff a000", "aa0a 204e 0000 6900 e803 d007 8000", "ac0a 3075 0100 2a00 1027 e02e 8000",
+            "ab0b 7062 18fc 5000 2823 f82a c000", "6b0a 0100 ffff 0000 0100 0100 9000",
+            "960a e703 0180 0100 0000 0a00 4000", "e60f ffff fe7f 6400 feff feff a000",
+            "aa0a 204e 0000 6900 e803 d007 8000", "ac0a 3075 0100 2a00 1027 e02e 8000",
         )), words=True,
     ),
     Chip(
@@ -190,11 +192,10 @@ CHIPS: tuple[Chip, ...] = (
             )
         ), words=True,
     ),
-    _ina226(10_000, ("1f40", "5dc0", "2580", "1f40"), ("e0c0", "4e20", "1f40", "e0c0"), ("0001", "0001", "0001", "0001"),
-            ("ffff", "7ffe", "0000", "ffff")),
-    _ina226(500, ("7ffe", "2580", "7fff", "7ffe"), ("8002", "5780", "fffe", "8002"), ("0000", "0000", "0000", "0000"),
-            ("fc18", "5460", "0100", "fc18")),
-    _ina226(2_000, ("03e8", "2ee0", "0100", "03e8"), ("fc18", "2ee0", "0100", "fc18")),
+    # shunt voltage, bus voltage, power, current
+    _ina226(10_000, "1f40 5dc0 2580 1f40", "e0c0 4e20 1f40 e0c0", "0001 0001 0001 0001", "ffff 7ffe 0000 ffff"),
+    _ina226(500, "7ffe 2580 7fff 7ffe", "8002 5780 fffe 8002", "0000 0000 0000 0000", "fc18 5460 0100 fc18"),
+    _ina226(2_000, "03e8 2ee0 0100 03e8", "fc18 2ee0 0100 fc18"),
     Chip(
         "TMP423", "tmp421", "drivers/hwmon/tmp421.c", "tmp423", 0x4C,
         {0xFE: "55", 0xFF: "23", 0x0A: "7c", 0x0B: "05", 0x08: "00"}, _TMP423,
@@ -216,8 +217,8 @@ CHIPS: tuple[Chip, ...] = (
         {0x00: "10", 0x01: "20", 0x02: "00", 0x09: "01", 0x0F: "3c"}, _LSM303, (
             *(Run({0x03: code}, (("sampling_frequency", "220"), ("in_magn_x_scale", scale))) for scale, code in (
                 ("0.000909", "044c03d4fbb4"), ("0.000909", "f80107ff0000"), ("0.000909", "0001ffff0001"),
-                ("0.001169", "0226feda00dc"), ("0.002222", "fda8012cf801"), ("0.002500", "f0000190fe70"), ("0.003030", "0226feda00dc"),
-                ("0.004347", "07fff8010064"),
+                ("0.001169", "0226feda00dc"), ("0.002222", "fda8012cf801"), ("0.002500", "f0000190fe70"),
+                ("0.003030", "0226feda00dc"), ("0.004347", "07fff8010064"),
             )),
         ),
     ),

@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     outcomes = collect(chosen.cache, chosen.checks)
     for outcome in outcomes:
-        sys.stdout.write(f"{outcome.outcome:8}{outcome.seconds:6.1f} s  {outcome.check}  {json.dumps(outcome.detail)}\n")
+        seen = json.dumps(outcome.detail)
+        sys.stdout.write(f"{outcome.outcome:8}{outcome.seconds:6.1f} s  {outcome.check}  {seen}\n")
     return 1 if any(outcome.outcome == "failed" for outcome in outcomes) else 0
 
 

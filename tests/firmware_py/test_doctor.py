@@ -33,7 +33,12 @@ GOOD = {
     "sys/class/net/can0/type": "280",
     "sys/class/net/can0/flags": "0x40081",
     "run/systemd/timesync/synchronized": "",
-    **dict.fromkeys(("dev/i2c-1", "dev/i2c-3", "dev/spidev0.0", "dev/ttyAMA2", "dev/gpiochip0"), ""),
+    "sys/class/net/can1/type": "280",
+    "sys/class/net/can1/flags": "0x40081",
+    **dict.fromkeys((
+        "dev/i2c-1", "dev/i2c-3", "dev/spidev0.0", "dev/spidev0.1", "dev/spidev1.0", "dev/spidev1.1", "dev/spidev1.2",
+        "dev/spidev1.3", "dev/spidev1.4", "dev/ttyAMA2", "dev/ttyAMA3", "dev/ttyAMA4", "dev/ttyUSB0", "dev/gpiochip0",
+    ), ""),
 }
 BOARD = load_board("qiki-rpi")
 
@@ -67,7 +72,7 @@ def by_name(checks: list[Check]) -> dict[str, Check]:
 def test_a_board_as_it_should_be_passes_every_check(tmp_path: Path) -> None:
     checks = inspect(BOARD, computer(tmp_path), SimClock())
     assert [check for check in checks if check.status is not Status.PASS] == []
-    assert len(checks) == 14 + 6 + 5
+    assert len(checks) == 14 + 16 + 5
 
 
 def test_whatever_is_not_good_names_a_next_step(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_member_that_raises_is_told_and_the_flight_goes_on() -> None:
         raise ZeroDivisionError
 
     craft = Craft(more_members=[Member("broken", broken, RateGroup.FAST, 0, 100, False)])
-    craft.run(1.5)
+    craft.run(2.5)
     assert craft.motion == "Idle"
     assert calls == craft.program.scheduler.ticks
     assert craft.texts("MEMBER_FAILED")[0].startswith("broken ZeroDivisionError")

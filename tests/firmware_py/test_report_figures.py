@@ -38,6 +38,7 @@ SNAPSHOTS: list[tuple[int, dict[str, Any]]] = [
         "position_m": [4.0, 0.0, 4.0] if t == 2 else [float(t), 0.0, 0.0],
         "attitude_known": t > 0,
         "masked_nozzles": [5, 7] if t == 3 else [], "devices": {"mag": "lost"}, "gate_vetoes": t, "bus_failures": 2 * t,
+        "failure_causes": {"timeout": t, "checksum": t}, "bus_recoveries": {"clear": t // 2} if t > 1 else {},
     })
     for t, step, motion, target, place, estimate in (
         (0, "boot", "Boot", None, None, 0.0),
@@ -99,6 +100,7 @@ BY_HAND = {
     "devices_not_ok": 1,
     "gate_vetoes": 3,
     "bus_failures": 6,
+    "bus_recoveries": 1,
 }
 
 

@@ -124,6 +124,7 @@ def make_flight(duration_s: float = 300.0, rate_hz: int = 20, truth: bool = True
             "armed": t > 4, "attitude_known": known, "gyro_bias_rad_s": [1e-4, -2e-4, 3e-4],
             "devices": {"temps_b": "degraded"} if 150 <= t < 170 else {},
             "bus_failures": int(t > 150) * 3, "gate_vetoes": 0,
+            "failure_causes": {"timeout": int(t > 150) * 3}, "bus_recoveries": {},
         }))
         truths.append((t_ns, {
             "position_m": list(true_position), "velocity_m_s": [speed, 0.0, 0.0], "quaternion": list(true_attitude),

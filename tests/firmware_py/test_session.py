@@ -109,15 +109,15 @@ def faults_of(folder: Path) -> list[tuple[float, str]]:
 
 def test_faults_begin_and_end_in_the_tick_they_are_due_in(tmp_path: Path) -> None:
     faults = (
-        FaultConfig("eclipse", at_s=1.5, for_s=0.25),
+        FaultConfig("eclipse", at_s=2.5, for_s=0.25),
         FaultConfig("panel", after_step="boot", delay_s=0.1, parameters={"factor": 0.5}),
         FaultConfig("soc_battery", at_s=0.0, parameters={"value": 0.5}),
     )
-    result = fly(tmp_path / "f", faults=faults, duration_s=2.0)
+    result = fly(tmp_path / "f", faults=faults, duration_s=3.0)
     [boot] = [step for step in result.steps if step.name == "boot"]
     assert faults_of(tmp_path / "f") == [
         (0.005, "soc_battery value 0.5"), (pytest.approx(boot.end_ns / SECOND + 0.1, abs=1e-9), "panel factor 0.5"),
-        (1.5, "eclipse"), (1.75, "eclipse ended"),
+        (2.5, "eclipse"), (2.75, "eclipse ended"),
     ]
 
 

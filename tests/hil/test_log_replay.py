@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from drivers.adis16470 import BURST_COMMAND, burst
 from drivers.errors import Cause, DeviceError
 from hal.profile import ConfigError, Profile, load_profile
-from hil.log_replay import LogError, LogRig, SensorLog, read_attitude_log, read_sensor_log
+from hil.log_replay import LogError, LogRig, SensorLog, playable, read_attitude_log, read_sensor_log
 
 NS = 1_000_000_000
 MS = 1_000_000
@@ -345,7 +345,7 @@ def test_chips_measure_in_the_axes_in_which_they_are_mounted(profile: Profile) -
 def test_every_device_of_the_reference_board_answers_but_stars_and_sun_are_absent() -> None:
     from hal.hardware import Hardware
 
-    profile = load_profile("qiki-t", "qiki-rpi")
+    profile = playable(load_profile("qiki-t", "qiki-rpi"))
     rig = LogRig(profile, made(range(0, 4 * NS, 4 * MS), 0.0, [(0, (2e-5, 0.0, -4e-5)), (3 * NS, (2e-5, 0.0, -4e-5))]))
     hardware = Hardware(profile, rig.buses)
     hardware.propulsion.set_heartbeat(True)

@@ -119,7 +119,7 @@ def ltc_input_current(row: Row) -> Compared:
     return Compared(ours, raw * 1.466 / row.note["rsnsi_uohm"], 1e-9)
 
 
-# Smart battery ---------------------------------------------------------------------------------------------------------
+# Smart battery --------------------------------------------------------------------------------------------------------
 
 
 def sbs_level(row: Row) -> Compared:
@@ -136,7 +136,7 @@ def sbs_energy_wh(row: Row) -> float:
     return sbs_battery.charge_c(row.data[0], True, design_v) * design_v / 3600.0
 
 
-# the others ------------------------------------------------------------------------------------------------------------
+# the others -----------------------------------------------------------------------------------------------------------
 
 
 def ads1115_volts(row: Row) -> float | None:

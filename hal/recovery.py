@@ -1,11 +1,12 @@
 """Brings a hung bus back, rung by rung, while everything else flies on: counted, rate-limited, never in the fast loop.
 
 A bus whose transfer timed out, or that is held by a chip, gets no more slots at once. From then on a rung of the ladder
-and the probing transfer after it are one job of a :class:`Worker`, away from the fast loop, until a probe gets through:
-nine clocks and a STOP, all multiplexer channels off, the adapter opened anew, the rail's power taken away and given
-back. A single chip that does not answer is not a hung bus; every chip of a bus failing in a row is.
+and the probing transfer after it are one job of a :class:`Worker`, away from the fast loop, until a probe gets
+through: the probe alone, nine clocks and a STOP, all multiplexer channels off, the adapter opened anew, the rail's
+power taken away and given back. A single chip that does not answer is not a hung bus; every chip of a bus failing in
+a row is.
 
-(The first rung of all, asking again, belongs to the transport: at most twice, for reads, inside the deadline.)
+(Asking again at once belongs to the transport: at most twice, for reads, and only inside the deadline.)
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ POWER_UP_NS = 100 * MS
 class Rung(Enum):
     """Steps of the ladder, in the order in which they are climbed."""
 
+    RETRY = "retry"
+    """Another transfer, after a pause: one chip may have held the bus only while it was asked."""
     CLEAR = "clear"
     """Nine clocks and a STOP (UM10204, 3.1.16)."""
     DESELECT = "deselect"
@@ -213,7 +216,7 @@ class BusGuard:
         self.name = name
         self.counters = BusCounters()
         self.state = DeviceState.OK
-        self._steps: list[tuple[Rung, Step | None]] = list(actions)
+        self._steps: list[tuple[Rung, Step | None]] = [(Rung.RETRY, None), *actions]
         if power is not None:
             self._steps.append((Rung.POWER, None))
         self._probe = probe
@@ -275,7 +278,7 @@ class BusGuard:
         if now_ns - self._cured_ns >= WELL_AFTER_NS:
             self._rung = 0
             self._pause_ns = FIRST_PAUSE_NS
-        self._due_ns = now_ns
+        self._due_ns = now_ns + self._pause_ns
         self._set(DeviceState.DEGRADED, now_ns)
 
     def _climb(self, now_ns: int) -> None:
@@ -287,7 +290,7 @@ class BusGuard:
             return
         rung, action = self._steps[self._rung]
         self._rung += 1
-        if action is not None:
+        if rung is not Rung.POWER:
             _count(self.counters.attempts, rung.value)
             self._start(action)
         elif self._power is not None and now_ns - self._cycle_ended_ns >= POWER_REST_NS and self._power.begin():

@@ -40,11 +40,14 @@ KERNEL_LINE = "console=ttyS0 loglevel=5 tsc=unstable no_timer_check mitigations=
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = Path(__file__).resolve().parent / "modules"
 BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p")
-OWN_MODULES = ("busim", "i2c_node")
+OWN_MODULES = ("busim", "i2c_glue", "i2c_node")
 FROM_SOURCE = {
     "gpio-sim-core.c": "drivers/gpio/gpio-sim.c",
     "gpiolib.h": "drivers/gpio/gpiolib.h",
     "irq_sim.c": "kernel/irq/irq_sim.c",
+    "inv_icm42600.h": "drivers/iio/imu/inv_icm42600/inv_icm42600.h",
+    "inv_icm42600_buffer.h": "drivers/iio/imu/inv_icm42600/inv_icm42600_buffer.h",
+    "rm3100.h": "drivers/iio/magnetometer/rm3100.h",
     "ina2xx.c": "drivers/hwmon/ina2xx.c",
     "ltc4162-l-charger.c": "drivers/power/supply/ltc4162-l-charger.c",
     "max34440.c": "drivers/hwmon/pmbus/max34440.c",
@@ -55,7 +58,7 @@ FROM_SOURCE = {
 """In-tree sources of what Debian leaves out for amd64, unchanged but for irq_sim.c (see ``_build_modules``)."""
 MAKEFILE = """\
 CFLAGS_rtc-ds1307.o := -DCONFIG_RTC_DRV_DS1307_HWMON=1 -DCONFIG_RTC_DRV_DS1307_CENTURY=1
-obj-m := busim.o i2c_node.o ina2xx.o ltc4162-l-charger.o pmbus_core.o max34440.o rtc-ds1307.o gpio-sim.o
+obj-m := busim.o i2c_glue.o i2c_node.o ina2xx.o ltc4162-l-charger.o pmbus_core.o max34440.o rtc-ds1307.o gpio-sim.o
 gpio-sim-y := gpio-sim-core.o irq_sim.o
 """
 
@@ -277,9 +280,9 @@ def _initrd(kernel: GuestKernel, command: str) -> bytes:
         needs[path] = others.split()
     order: list[str] = []
     for name in BOOT_MODULES:
-        path = next((p for p in needs if Path(p).stem.replace("-", "_") == name), None)
-        if path is not None:  # else it is built in
-            order += [p for p in (*reversed(needs[path]), path) if p not in order]
+        for path in needs:  # none matches what is built in
+            if Path(path).stem.replace("-", "_") == name:
+                order += [p for p in (*reversed(needs[path]), path) if p not in order]
     init = INIT.format(modules=" ".join(Path(p).name for p in order), command=command, result=RESULT)
     files = {"init": init.encode(), "bin/busybox": kernel.busybox.read_bytes()}
     files |= {f"modules/{Path(p).name}": (folder / p).read_bytes() for p in order}

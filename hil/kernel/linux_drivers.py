@@ -33,13 +33,15 @@ class Reading:
         attribute: file in sysfs; ``{n}`` stands for the page.
         unit: of the value; begins with a physical unit or says what the text is.
         registers: first register of each part of ``bytes``.
-        scale: attribute that multiplies it (IIO: value = raw x scale).
+        scale: attribute that multiplies it, and
+        offset: one that is added before (IIO: value = (raw + offset) x scale).
     """
 
     attribute: str
     unit: str
     registers: tuple[int, ...]
     scale: str = ""
+    offset: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,12 @@ _DS3231 = (
     Reading("since_epoch", "s since 1970", (0x00,)), Reading("hwmon/temp1_input", "mdegC", (0x11,)),
 )
 _LSM303 = tuple(Reading(f"in_magn_{a}_raw", "gauss", (0x01, 0x03), f"in_magn_{a}_scale") for a in "xyz")
+_RM3100 = tuple(Reading(f"in_magn_{a}_raw", "gauss", (0x04, 0x24), "in_magn_scale") for a in "xyz")
+_ICM42605 = (
+    *(Reading(f"in_accel_{a}_raw", "m/s2", (0x50, 0x1D), "in_accel_scale") for a in "xyz"),
+    *(Reading(f"in_anglvel_{a}_raw", "rad/s", (0x4F, 0x1D), "in_anglvel_scale") for a in "xyz"),
+    Reading("in_temp_raw", "mdegC", (0x1D,), "in_temp_scale", "in_temp_offset"),
+)
 
 
 def _ina226(shunt_uohm: int, *runs: str) -> Chip:
@@ -223,6 +231,24 @@ CHIPS: tuple[Chip, ...] = (
         ),
     ),
     Chip(
+        "RM3100", "i2c_glue", "drivers/iio/magnetometer/rm3100-core.c", "rm3100", 0x20,
+        {0x04: "00c8", 0x06: "00c8", 0x08: "00c8", 0x34: "80", 0x36: "22"}, _RM3100,
+        tuple(Run({0x0B: rate, 0x24: code}) for rate, code in (
+            ("95", "000eb6fff14a000001"), ("95", "ffffff000000000100"), ("96", "00ea60ff15a0010000"),
+            ("92", "000eb6fff14a000001"), ("95", "7fffff800000012345"),
+        )),
+    ),
+    Chip(
+        "ICM-42605", "i2c_glue", "drivers/iio/imu/inv_icm42600", "icm42605", 0x69,
+        {0x75: "42", 0x2D: "10", 0x76: "00"}, _ICM42605,
+        tuple(Run({0x1D: code}, writes) for writes, code in (
+            ((), "000008000000fff0000100ffffff"), ((), "f6c0f800ff9c7ffe80027ffe8002"),
+            ((), "1a5c0001ffff8000012c8000fed4"),
+            ((("in_accel_scale", "0.001197101"), ("in_anglvel_scale", "0.000133158")), "03e820000800f800083fff7ac000"),
+            ((("in_accel_scale", "0.000598550"), ("in_anglvel_scale", "0.000008322")), "ff9c4000c00000647d00830003e8"),
+        )),
+    ),
+    Chip(
         "OPT3001", "opt3001", "drivers/iio/light/opt3001.c", "opt3001", 0x44,
         {0x7E: "5449", 0x7F: "3001", 0x01: "c090"}, (Reading("in_illuminance_input", "lux", (0x00,)),),
         _sweep(0x00, "0000 0001 0fff 1001 5801 6fff 9876 b000 b001 bffe bfff"), words=True,
@@ -281,7 +307,8 @@ def _find(device: Path, attribute: str) -> Path:
 def _value(device: Path, reading: Reading) -> str:
     text = _find(device, reading.attribute).read_text().strip()
     if reading.scale:
-        product = Decimal(text) * Decimal(_find(device, reading.scale).read_text().strip())
+        offset = Decimal(_find(device, reading.offset).read_text().strip()) if reading.offset else Decimal(0)
+        product = (Decimal(text) + offset) * Decimal(_find(device, reading.scale).read_text().strip())
         return f"{product.normalize():f}" if product else "0"
     return text
 
@@ -314,7 +341,7 @@ def rows(chip: Chip, run: Run, source: str) -> Iterator[dict[str, str]]:
                 held = [
                     bytes((run.page,)) if register == 0 and run.page is not None
                     else bytes.fromhex(table[register]) if run.filled
-                    else stub.get(register, lengths.get(register, 2)) for register in reading.registers
+                    else stub.get(register, lengths.get(register, 2 if chip.words else 1)) for register in reading.registers
                 ]
                 yield {
                     "part": chip.part, "registers": " ".join(f"0x{r:02x}" for r in reading.registers),

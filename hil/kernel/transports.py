@@ -278,7 +278,8 @@ def can_interface_replaced() -> Seen:
         other.send(CanFrame(0x322, b""))
         router.service(5_000_000_000, 10)
         expect((gone, failed_reopen, deaf) == (Cause.ABSENT,) * 3, f"{gone, failed_reopen, deaf}")
-        expect(ear.samples == [3] and ear.refused == [Cause.ABSENT] and router.bus_error is None, f"{ear.samples}, {ear.refused}, {router.bus_error}")
+        heard = (ear.samples, ear.refused, router.bus_error)
+        expect(heard == ([3], [Cause.ABSENT], None), f"{heard}")
         expect(router.counters.unknown == 0, "the reopened socket lost its filters")
         bus.close()
         other.close()
@@ -401,23 +402,23 @@ def i2c_refusals() -> Seen:
 
 
 def i2c_hung() -> Seen:
-    """A device that hangs costs the bus's own time-out, set in the kernel, once; the bus works again afterwards."""
+    """A device that hangs costs the bus's own time-out, not the kernel's default of 1 s, once; then the bus works."""
     took_ms: Seen = {}
     with busim() as (simulator, path, _):
         for timeout_ms in (50, 300):
             bus = LinuxI2cBus("i2c", path, timeout_ms, time.monotonic_ns)
             bus.write_read(FRAM, b"\0\0", 1)
-            simulator.delay_ms.value = 700
+            simulator.delay_ms.value = 1500
             before, begin = simulator.transfers.value, time.monotonic_ns()
             seen = cause_of(bus.write_read, FRAM, b"\0\0", 1)
             took = (time.monotonic_ns() - begin) / 1e6
             simulator.delay_ms.value = 0
             expect(seen is Cause.TIMEOUT, f"{seen}")
             expect(simulator.transfers.value - before == 1, "a hung transfer was repeated")
-            expect(timeout_ms <= took < 650, f"{took:.0f} ms with a time-out of {timeout_ms} ms")
+            expect(timeout_ms <= took < 900, f"{took:.0f} ms with a time-out of {timeout_ms} ms")
             expect(bus.counters.by_cause == {Cause.TIMEOUT: 1} and bus.counters.late == 1, f"{bus.counters}")
             took_ms[str(timeout_ms)] = round(took)
-            time.sleep(0.8)
+            time.sleep(1.6)
             expect(cause_of(bus.write_read, FRAM, b"\0\0", 1) is None, "works again")
             bus.close()
     return {"ms by time-out": took_ms}

@@ -24,11 +24,14 @@ class Bus:
     def __init__(self) -> None:
         self.cause: Cause | None = None
         self.cured_by: Rung | None = None
+        self.powered = True
         self.transfers = 0
         self.climbed: list[str] = []
 
     def transfer(self) -> None:
         self.transfers += 1
+        if not self.powered:
+            raise DeviceError("i2c_b", 0x20, Cause.NACK_ADDRESS)
         if self.cause is not None:
             raise DeviceError("i2c_b", 0x20, self.cause)
 
@@ -99,8 +102,10 @@ class Bench:
         while self.now_ns < end:
             self.slots.step(self.now_ns)
             self.unit_slots.step(self.now_ns)
-            if self.unit.switched and self.unit.switched[-1] == ("sensors", False):
-                self.bus.cause = Cause.NACK_ADDRESS if self.bus.cause is None else self.bus.cause
+            if self.unit.switched:
+                self.bus.powered = self.unit.switched[-1][1]
+                if not self.bus.powered and self.bus.cured_by is Rung.POWER:
+                    self.bus.cause = None
             self.now_ns += TICK
 
 
@@ -199,11 +204,9 @@ def test_the_rail_is_cycled_last_and_its_chips_are_set_up_anew() -> None:
     bench = Bench(power=True)
     bench.fly(1.5)
     before = bench.devices[0].counters.initialisations
-    bench.bus.hang(Cause.STUCK_BUS, None)
-    bench.fly(0.3)
-    assert bench.unit.switched[0] == ("sensors", False)
-    bench.bus.cause = None
+    bench.bus.hang(Cause.STUCK_BUS, Rung.POWER)
     bench.fly(2.0)
+    assert bench.bus.climbed == ["clear", "deselect", "reopen"]
     assert bench.unit.switched == [("sensors", False), ("sensors", True)]
     assert bench.guard.in_service
     assert bench.guard.counters.cured_by == {"power": 1}
@@ -271,3 +274,16 @@ def test_the_thread_worker_does_the_job_elsewhere_and_keeps_its_error() -> None:
     assert seen[0] != threading.get_ident()
     assert worker.error is not None
     assert worker.error.cause is Cause.STUCK_BUS
+
+
+def test_a_bus_that_was_held_for_a_moment_needs_no_rung_and_a_bus_without_rungs_is_asked_again() -> None:
+    bench = Bench(rungs=())
+    bench.fly(1.0)
+    bench.bus.hang(Cause.TIMEOUT, None)
+    bench.fly(3.0)
+    assert not bench.guard.in_service
+    bench.bus.cause = None
+    bench.fly(8.0)
+    assert bench.guard.in_service
+    assert bench.guard.counters.cured_by == {"retry": 1}
+    assert bench.guard.counters.attempts.keys() == {"retry"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,21 +19,26 @@ import pytest
 from drivers import (
     ads1115,
     ds3231,
+    icm42688p,
     ina226,
     lsm303dlhc,
     ltc4162,
     max34451,
     opt3001,
+    rm3100,
     sbs_battery,
     tmp423,
     vl53l0x,
 )
 from drivers.errors import DeviceError
+from drivers.samples import ImuSample
 
 ROWS = Path(__file__).resolve().parents[1] / "data/kernel_runs.csv"
 FEWEST = 4
 """Rows a part."""
 GAUSS_T = 1e-4
+ICM_BEFORE, ICM_AFTER = b"\0", b"\0\0\x08"
+"""Of a burst: the byte that answers the address; the FSYNC count and INT_STATUS with new data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +57,13 @@ class Row:
         return self.part, self.attribute, " ".join(part.hex() for part in self.data)
 
     @property
+    def failed(self) -> bool:
+        """Whether Linux's driver refused."""
+        return self.expected.startswith("error")
+
+    @property
     def number(self) -> float:
-        return float(self.expected)
+        return math.nan if self.failed else float(self.expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +190,41 @@ def lsm303_axis(axis: int) -> Callable[[Row], Compared]:
     return compare
 
 
+def rm3100_axis(axis: int) -> Callable[[Row], Compared]:
+    def compare(row: Row) -> Compared:
+        cycles = int.from_bytes(row.data[0], "big")
+        ours = rm3100.field(row.data[1], rm3100.LSB_PER_UT[cycles]).field_t[axis]
+        # Linux's scale has three digits.
+        return Compared(ours, row.number * GAUSS_T, abs(row.number) * GAUSS_T * 3e-3)
+
+    return compare
+
+
+def icm_sample(results: bytes, gyro_code: int = 0, accel_code: int = 0) -> ImuSample | None:
+    """The burst that an ICM-42688-P gives on SPI with these results; its family shares registers and scales."""
+    settings = icm42688p.Settings(
+        gyro_range_deg_s=2000.0 / 2**gyro_code, accel_range_g=(16, 8, 4, 2)[accel_code],  # type: ignore[arg-type]
+    )
+    frame = ICM_BEFORE + results + ICM_AFTER
+    return icm42688p.burst(frame, settings.rate_lsb_rad_s, settings.force_lsb_m_s2)
+
+
+def icm_axis(axis: int, gyro: bool) -> Callable[[Row], Compared]:
+    def compare(row: Row) -> Compared:
+        code = row.data[0][0] >> 5
+        sample = icm_sample(row.data[1], **{"gyro_code" if gyro else "accel_code": code})
+        ours = None if sample is None else (sample.rate_rad_s if gyro else sample.force_m_s2)[axis]
+        # Linux's scales have nine decimals, four digits at the finest range.
+        return Compared(ours, row.number, abs(row.number) * 1e-4)
+
+    return compare
+
+
+def icm_temperature(row: Row) -> Compared:
+    sample = icm_sample(row.data[0])
+    return Compared(None if sample is None else sample.temperature_c, row.number * 1e-3, 1e-3)
+
+
 def ina226_scaled(decode: Callable[[bytes, float], float], unit: float) -> Callable[[Row], Compared]:
     return scaled(
         lambda row: decode(row.data[0], ina226.SHUNT_LSB_V / (row.note["shunt_uohm"] * 1e-6)), unit, 0.5000001,
@@ -227,6 +273,10 @@ MAPPINGS: dict[tuple[str, str], Callable[[Row], Compared]] = {
     ("DS3231", "since_epoch"): scaled(lambda r: float(ds3231.time_of_day(r.data[0]).unix_s), 1.0, 0.0),
     ("DS3231", "temp1_input"): scaled(lambda r: ds3231.temperature_c(r.data[0]), 1e-3, 1e-6),
     **{("LSM303DLHC mag", f"in_magn_{name}_raw"): lsm303_axis(axis) for axis, name in enumerate("xyz")},
+    **{("RM3100", f"in_magn_{name}_raw"): rm3100_axis(axis) for axis, name in enumerate("xyz")},
+    **{("ICM-42605", f"in_accel_{name}_raw"): icm_axis(axis, False) for axis, name in enumerate("xyz")},
+    **{("ICM-42605", f"in_anglvel_{name}_raw"): icm_axis(axis, True) for axis, name in enumerate("xyz")},
+    ("ICM-42605", "in_temp_raw"): icm_temperature,
     ("OPT3001", "in_illuminance_input"): scaled(lambda r: opt3001.illuminance(r.data[0]).lux, 1.0, 1e-6),
 }
 
@@ -250,6 +300,16 @@ MISSING: dict[tuple[str, str, str], str] = {
     **{
         ("LSM303DLHC mag", f"in_magn_{axis}_raw", "a0 f0000190fe70"): "F000h marks a saturated axis" for axis in "xyz"
     },
+    **{
+        ("RM3100", f"in_magn_{axis}_raw", "00c8 7fffff800000012345"): "an axis beyond 1.1 mT" for axis in "xyz"
+    },
+    **{
+        ("ICM-42605", attribute, f"{code}1a5c0001ffff8000012c8000fed4"): "a channel without a measurement voids the burst"
+        for attribute, code in (
+            ("in_accel_x_raw", "09 "), ("in_accel_y_raw", "09 "), ("in_anglvel_x_raw", "09 "),
+            ("in_anglvel_z_raw", "09 "), ("in_temp_raw", ""),
+        )
+    },
 }
 """Where Linux hands on a number and the codec, on purpose, has none."""
 ONE_SIGN = {"VL53L0X", "OPT3001"}
@@ -262,14 +322,12 @@ def every_row() -> tuple[Row, ...]:
 
 def compared(row: Row) -> Compared:
     """Both values; a codec that refuses the bytes has none, and neither has a Linux driver that failed."""
-    theirs_failed = row.expected.startswith("error")
+    theirs: object = None if row.failed else row.expected
     try:
-        if theirs_failed:
-            ds3231.time_of_day(row.data[0])
-            return Compared("a value", None)
-        return MAPPINGS[row.part, row.attribute](row)
+        both = MAPPINGS[row.part, row.attribute](row)
     except DeviceError:
-        return Compared(None, None if theirs_failed else row.expected)
+        return Compared(None, theirs)
+    return Compared(both.ours, None) if row.failed else both
 
 
 @pytest.mark.parametrize("row", every_row(), ids=lambda row: " ".join(row.key))

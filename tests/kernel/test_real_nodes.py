@@ -1,4 +1,4 @@
-"""The transports on a real kernel's device nodes; needs QIKI_KERNEL=1, because it boots a guest (about half a minute)."""
+"""The transports on a real kernel's device nodes; needs QIKI_KERNEL=1, because it boots a guest (half a minute)."""
 
 from __future__ import annotations
 

@@ -272,7 +272,7 @@ def parts() -> list[tuple[str, ModuleType]]:
     """Every driver by the name of its part: the modules in ``drivers`` that say what they were held against."""
     names = sorted(info.name for info in iter_modules(drivers.__path__) if not info.ispkg)
     modules = [(name, import_module(f"drivers.{name}")) for name in names]
-    return [(name, module) for name, module in modules if hasattr(module, "ORACLES")]
+    return [(name, module) for name, module in modules if hasattr(module, "ORACLES") and hasattr(module, "Settings")]
 
 
 def independent(module: ModuleType) -> bool:

@@ -33,7 +33,7 @@ __all__ = ["DEFAULT_CACHE", "GuestError", "GuestKernel", "prepare", "run"]
 
 DEFAULT_CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "qiki-kernel"
 QEMU = "qemu-system-x86_64"
-TOOLS = (QEMU, "apt-get", "apt-cache", "dpkg-deb", "gcc", "make", "depmod", "modprobe")
+TOOLS = (QEMU, "apt-get", "apt-cache", "dpkg-deb", "gcc", "make", "strip", "depmod", "modprobe")
 MEMORY_MB = 768
 CONSOLE_SHOWN = 3000
 KERNEL_LINE = "console=ttyS0 loglevel=5 tsc=unstable no_timer_check mitigations=off random.trust_cpu=1 panic=-1"

@@ -317,6 +317,7 @@ def rows(chip: Chip, run: Run, source: str) -> Iterator[dict[str, str]]:
     """Fill the stub, bind the driver, read; one row an attribute."""
     table = {**chip.registers, **run.registers}
     lengths = {register: len(bytes.fromhex(value)) for register, value in table.items()}
+    unnamed = 2 if chip.words else 1
     stub = Stub(chip)
     try:
         for register, value in table.items():
@@ -341,7 +342,7 @@ def rows(chip: Chip, run: Run, source: str) -> Iterator[dict[str, str]]:
                 held = [
                     bytes((run.page,)) if register == 0 and run.page is not None
                     else bytes.fromhex(table[register]) if run.filled
-                    else stub.get(register, lengths.get(register, 2 if chip.words else 1)) for register in reading.registers
+                    else stub.get(register, lengths.get(register, unnamed)) for register in reading.registers
                 ]
                 yield {
                     "part": chip.part, "registers": " ".join(f"0x{r:02x}" for r in reading.registers),

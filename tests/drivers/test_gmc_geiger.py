@@ -82,10 +82,11 @@ def test_every_reference_row(shared_data: Path) -> None:
     assert gmc_geiger.version(bytes.fromhex(name["bytes"])) == name["expected"].strip()
 
 
-def test_fourteen_bits_are_data_and_two_are_not() -> None:
+def test_the_upper_bits_of_a_beat_are_no_data() -> None:
     assert gmc_geiger.counts_per_second(b"\x00\x1c") == RadiationSample(28)
     assert gmc_geiger.counts_per_second(b"\xc0\x1c") == RadiationSample(28)
-    assert gmc_geiger.counts_per_second(b"\x3f\xff") == RadiationSample(16383)
+    assert gmc_geiger.counts_per_second(b"\x10\x1c") == RadiationSample(28)
+    assert gmc_geiger.counts_per_second(b"\x3f\xff", count_bits=14) == RadiationSample(16383)
     assert gmc_geiger.counts_per_second(b"\x00\x00") == RadiationSample(0)
 
 

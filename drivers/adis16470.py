@@ -10,8 +10,6 @@ output rate 2000 / (decimation + 1) must exceed the read rate; the default of 10
 counter that runs further than the time allows means that the unit restarted with its default filter and decimation:
 samples are refused (RESET) until ``initialise`` has run. (Filter and decimation can't be read beside a burst a tick, so
 the counter stands in for them.) All bytes zero has a matching sum and is refused by itself.
-
-Held against: constants of Linux's adis16475 driver and of ArduPilot's simulator (formula only).
 """
 
 from __future__ import annotations

@@ -14,8 +14,6 @@ temperature also where the external transistor gives a code that no temperature 
 code means, the first ``acquire`` after a configuration has no sample.
 
 No answer of equal bits passes: current code 0 is beyond the range, and codes above 12 bits don't exist.
-
-Held against: values of Linux's adm1275 driver; two examples of the ADM1275's data sheet; QEMU's ADM1272.
 """
 
 from __future__ import annotations

@@ -9,8 +9,6 @@ OS bit says that the conversion has ended; the result. What is read back must be
 to its channel and its range, and a chip that restarted in between is found (RESET). 7FFFh and 8000h are the ends of the
 range, where the truth is beyond: that channel is ``None``. A genuine 0 comes from a chip that has just told its
 configuration.
-
-Held against: values that Linux's ads1015 driver computed.
 """
 
 from __future__ import annotations

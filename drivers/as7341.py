@@ -15,8 +15,6 @@ of a pass when it was the analog front end, which does not say which one it was.
 
 Dark really reads 0, so a result is believed only together with the gain that ASTATUS reports and an ENABLE register
 that still says what was written; a chip that restarted has both at 0 (RESET).
-
-Held against: nothing independent; the datasheet alone.
 """
 
 from __future__ import annotations

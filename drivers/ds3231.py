@@ -11,8 +11,6 @@ or was never set, says so by OSF: ``trusted`` is False until ``set_time``. The c
 and must be what was written (RESET). The part has no identity: the bits that are always zero and a possible date are
 what can be read of it. The time registers are those of the DS1307 and DS1338, where bit 7 of the seconds says that the
 clock is halted. Poll below 4 Hz: a second that is seen nine times in a row has stopped (STALE_COUNTER).
-
-Held against: values that Linux's ds1307 driver computed for a DS3231 and a DS1338; QEMU's ds1338 model.
 """
 
 from __future__ import annotations

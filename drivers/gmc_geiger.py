@@ -12,8 +12,6 @@ That costs ``quiet_ms`` of delay. Poll it more often than that. All ones is refu
 The document contradicts itself: its example of a beat, 10h 1Ch, is said to be 28, which holds only if bits 13 and 12
 do not count either, while its text keeps 14 bits. No tube of this class reaches 4096 counts a second (the GMC-320 is
 rated to 65,535 a minute), so the default follows the example; ``count_bits`` 14 follows the text.
-
-Held against: the document's examples.
 """
 
 from __future__ import annotations

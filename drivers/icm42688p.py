@@ -13,8 +13,6 @@ the read rate. A path that repeats one answer word for word is STALE_COUNTER aft
 noise of seven channels never stands still. ``counter`` of a sample is the number of fresh bursts, modulo 65536: the
 unit's own time stamp lies in another bank. Every ``scrub_every``-th sample one configuration register is read as well.
 A channel at full scale is refused: the truth is beyond.
-
-Held against: constants of Linux's and of ArduPilot's drivers (formula only).
 """
 
 from __future__ import annotations
@@ -35,7 +33,10 @@ from drivers.spi_register import READ_BIT, SpiRegisterDevice
 
 __all__ = ["BURST_LENGTH", "CODECS", "ORACLES", "REGISTERS", "Device", "Settings", "burst"]
 
-ORACLES = (Oracle(OracleKind.FORMULA, "scales and addresses of Linux's inv_icm42600 and ArduPilot's Invensense v3"),)
+ORACLES = (
+    Oracle(OracleKind.LINUX, "inv_icm42600 over 35 values of an ICM-42605: same registers, another identity"),
+    Oracle(OracleKind.FORMULA, "addresses of ArduPilot's Invensense v3"),
+)
 
 DEVICE_CONFIG = 0x11
 TEMP_DATA1 = 0x1D

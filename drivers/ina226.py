@@ -12,8 +12,6 @@ brown-out. A reading at full scale is refused: the truth is beyond.
 A sample costs two transactions (02h, 01h). Every ``slow_every`` samples one more register is read: flags, then a
 configuration register, in turn. An unpowered idle rail reads all zeros, as a data line held low does; then the identity
 is read as well. Charge, energy and temperature don't exist in this part.
-
-Held against: the worked example of SBOS547 (table 1); values of Linux's two INA226 drivers, both signs of current.
 """
 
 from __future__ import annotations

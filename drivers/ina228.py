@@ -10,8 +10,6 @@ and die temperature are ``None`` in every sample whose own sequence did not read
 three configuration registers (ADC_CONFIG, CONFIG, SHUNT_CAL in turn) reveal a brown-out, after which they hold reset
 values, and an upset bit; a lost configuration refuses every further sample (RESET) until ``initialise`` has run. The
 accumulators are not cleared at start, so charge survives a restart of the software.
-
-Held against: the worked example of TI SLYS023A table 8-4 (same registers); values that Linux's ina238 driver computed.
 """
 
 from __future__ import annotations

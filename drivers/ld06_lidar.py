@@ -9,8 +9,6 @@ A scan ends where the angle passes 360 deg; the first one after ``initialise`` i
 packet is a gap in the angles. When so much is lost that whole revolutions may be, by time and speed, what was gathered
 until then is a scan of its own. A packet that repeats the one before, or whose angle jumps further than the lidar can
 have turned, is refused. Distance 0 and distances that the part can't measure are ``None``.
-
-Held against: the manual's example packet.
 """
 
 from __future__ import annotations

@@ -10,8 +10,6 @@ prove that they are new; that the chip still measures is in MR_REG_M, which is l
 sample together with rate and gain. Three equal axes of 0 or -1 LSB look like a dead data line and are believed once the
 identity was read beside them. A new gain holds from the second measurement on, so the first ``acquire`` gives ``None``.
 Registers are written one by one.
-
-Held against: values that Linux's st_magn driver computed; QEMU's lsm303dlhc_mag model.
 """
 
 from __future__ import annotations

@@ -14,8 +14,6 @@ must be possible, which it isn't at all zeros or all ones, and the measurement p
 reset value, so with it a restart doesn't show. Where VCAP
 and VIN read all zeros or all ones, NUM_CAPS is read again before they are believed (one cell has NUM_CAPS = 0, so there
 such a reading is refused).
-
-Held against: the register scales of the maker's own software and of the driver proposed for Linux (formula only).
 """
 
 from __future__ import annotations

@@ -15,8 +15,7 @@ The chip has no identity register. The variant, the number of cells once there i
 must agree. That status is never zero: cell_count_err and no_rt are set whenever the charger is off, en_chg when it is
 on; so equal bits are refused as well.
 
-Held against: the equations of Linux's ltc4162-l-charger.c (formula only). Its VIN has 1694 uV where the data sheet has
-1649 uV; the data sheet is followed.
+Linux's ltc4162-l-charger has 1694 uV for VIN where the data sheet has 1649 uV; the data sheet is followed.
 """
 
 from __future__ import annotations
@@ -299,5 +298,5 @@ REGISTERS = (
 )
 
 ORACLES = (
-    Oracle(OracleKind.FORMULA, "equations of Linux's ltc4162-l-charger, except VIN, where it transposes two digits"),
+    Oracle(OracleKind.LINUX, "ltc4162-l-charger over 72 register values; its VIN scale has two digits transposed"),
 )

@@ -10,8 +10,6 @@ A sample is one transfer of all eight registers, so each one proves configuratio
 is a brown-out or an upset bit (RESET). The chip has neither an identity nor a counter of its conversions: ``identify``
 can only tell whether the registers make sense together, and the proof that it converts is its configuration. Every
 ``fault_check_every`` samples a fault detection cycle looks for open wires that leave the reading plausible.
-
-Held against: table 9 (PT100, 400 ohm) and table 5 of the datasheet, every row.
 """
 
 from __future__ import annotations

@@ -18,8 +18,6 @@ a temperature sensor, and at the end PAGE read back (a chip that restarted has f
 doesn't switch. Where a whole pass reads zeros the identity is read again before it is believed. Configuration is
 written at ``initialise`` only where it is declared, and MFR_CHANNEL_CONFIG only where it contradicts a declared
 channel; nothing goes to flash.
-
-Held against: QEMU's MAX34451; the equations of Linux's max34440.c (formula).
 """
 
 from __future__ import annotations
@@ -436,5 +434,5 @@ REGISTERS = (
 
 ORACLES = (
     Oracle(OracleKind.QEMU, "MAX34451 model: identity, pages, voltages, temperatures, limits, switches"),
-    Oracle(OracleKind.FORMULA, "scales of Linux's max34440"),
+    Oracle(OracleKind.LINUX, "max34440 over 23 register values"),
 )

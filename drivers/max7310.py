@@ -9,8 +9,6 @@ has all pins as inputs, so lost outputs are found (RESET); ``initialise`` then d
 which are to be the safe ones, and never those of an order from before. ``outputs`` in a sample are the levels last
 written and read back. The part has no identity: its time-out register has one bit, and here it is set. Inputs that are
 all low or all high look like a dead data line and are believed once that register was read beside them.
-
-Held against: QEMU's max7310 model.
 """
 
 from __future__ import annotations

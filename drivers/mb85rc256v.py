@@ -13,8 +13,6 @@ again before it is given up. No transaction carries more than 32 bytes of data.
 The last 16 bytes hold a signature with the layout: it is how this memory is known again, and without it an answer of
 all zeros or all ones could pass for an empty memory. ``initialise`` writes it where there is none yet and refuses a
 memory that holds anything else (WRONG_ID), which may be somebody's; ``format`` makes such a memory ours.
-
-Held against: QEMU's at24c-eeprom model, which is exactly such a memory.
 """
 
 from __future__ import annotations

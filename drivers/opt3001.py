@@ -8,8 +8,6 @@ A sample is one transaction, the result register. The configuration is read with
 ``check_every``-th, and with every sample of exactly zero: zero is darkness, a chip in shutdown after a brown-out, or a
 data line held low, and only the configuration register (never zero) tells them apart. Its conversion-ready flag says
 whether a conversion ended since that register was last read; so don't poll faster than 8 Hz.
-
-Held against: TI's result table; values that Linux's opt3001 driver computed.
 """
 
 from __future__ import annotations

@@ -4,8 +4,6 @@ The chip has one control register without a pointer: bit n connects channel n af
 after power-up (TI SCPS143G, sections 8.4.2 and 8.6.2). It has no identity; what distinguishes it is that a longer read
 gives the same byte again. A transfer that fails behind a channel makes
 the selection unknown again, so a switch that lost its supply is set anew before the next transfer.
-
-Held against: nothing independent yet; the datasheet alone.
 """
 
 from __future__ import annotations

@@ -13,8 +13,6 @@ read back; the data-ready flag is the proof. Poll below the conversion rate.
 Every ``scrub_every``-th sample looks at the cycle counts or TMRC, which may be read while the chip converts; an upset
 cycle count would change the scale. Where the flag is missing, TMRC tells a chip that restarted (RESET) from one that
 hangs or is polled too fast (STALE_COUNTER); only at ``rate_halvings`` 4, TMRC's reset value, both look alike.
-
-Held against: the scale in Linux's rm3100 driver (formula only: nothing independent runs).
 """
 
 from __future__ import annotations
@@ -43,7 +41,7 @@ from drivers.samples import FieldSample
 
 __all__ = ["CODECS", "LSB_PER_UT", "ORACLES", "REGISTERS", "Device", "Settings", "axis_t", "field"]
 
-ORACLES = (Oracle(OracleKind.FORMULA, "the scale in Linux's rm3100 driver"),)
+ORACLES = (Oracle(OracleKind.LINUX, "rm3100-i2c over 15 results, both signs, three cycle counts"),)
 
 CMM = 0x01
 CYCLE_COUNTS = 0x04

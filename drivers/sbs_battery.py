@@ -16,8 +16,6 @@ master, which the other parts of the bus don't expect. The pack forgets that whe
 found with the bit clear has restarted (RESET). It goes on sending alarms while there are any.
 
 All zeros and all ones are refused, also without packet error codes: no pack has 0 V, none is at 6280 deg C.
-
-Held against: the equations of Linux's sbs-battery.c (formula only).
 """
 
 from __future__ import annotations
@@ -271,5 +269,5 @@ REGISTERS = (
 )
 
 ORACLES = (
-    Oracle(OracleKind.FORMULA, "equations of Linux's sbs-battery"),
+    Oracle(OracleKind.LINUX, "sbs-battery over 47 register values, both capacity modes and scales"),
 )

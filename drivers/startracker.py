@@ -3,8 +3,6 @@
 Protocol: docs/protocols/star-tracker.md. The parser holds at most one frame and what followed it, finds its way back to
 A5h 5Ah after any bad byte, length or CRC, and counts what it skipped or refused. It never raises for what arrives; only
 the port's own errors pass through.
-
-Held against: nothing independent; the protocol is this project's own. The CRC is held against its check value.
 """
 
 from __future__ import annotations

@@ -7,8 +7,6 @@ firmware that the TFmini-S shares, as -1 (weak signal), -2 (signal saturated) or
 
 Commands: 5Ah, length, id, payload, sum. ``rate_hz`` sets the frame rate (id 03h, answered with the same bytes) and
 saves it (id 11h, answered with a status; without it the rate is not kept), once a driver: the flash wears.
-
-Held against: the datasheet's byte order example and the frame rate command of its section 7.2.
 """
 
 from __future__ import annotations

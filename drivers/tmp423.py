@@ -8,8 +8,6 @@ yet converted can't pass for 0 deg C. Low byte: bit 0 OPEN (remote only), bit 1 
 returns ``None``. A sample is four two-byte reads (each from one conversion) and a look at configuration 1, because
 after a brown-out the chip answers in the other range; every ``scrub_every``-th looks at one more register of the
 configuration. A shorted diode reads -64 deg C; both faults are ``None``.
-
-Held against: TI's format table; values that Linux's tmp421 driver computed.
 """
 
 from __future__ import annotations

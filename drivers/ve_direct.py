@@ -9,8 +9,6 @@ anywhere in the text, even inside a field, and is no part of its sum.
 The parser is a state machine of three states. It holds one block and one HEX frame, both bounded; a block that lost
 a byte fails its sum and is refused, the next one is whole again. It never raises for what arrives. The charger has no
 register to prove a zero by; a zero in a block with a good sum is what it says.
-
-Held against: values of a captured BlueSolar 75/10; captured HEX frames; the HEX examples of Victron's documents.
 """
 
 from __future__ import annotations

@@ -10,8 +10,6 @@ The part runs on its factory tuning, as under Linux. A measurement takes 33 ms; 
 the result of the measurement that the call before it began, and begins the next, so poll below 25 Hz. The bus is held
 for four short transactions: interrupt and result in one read (so both belong together), clear, proof that it is clear
 (so no result is given twice), start. A measurement that does not end makes ``None`` and, after a while, STALE_COUNTER.
-
-Held against: the layout in Linux's vl53l0x driver (formula only).
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ from drivers.samples import RangeSample
 
 __all__ = ["CODECS", "ORACLES", "REGISTERS", "Device", "Settings", "measurement"]
 
-ORACLES = (Oracle(OracleKind.FORMULA, "the layout in Linux's vl53l0x driver"),)
+ORACLES = (Oracle(OracleKind.LINUX, "vl53l0x-i2c over 11 results"),)
 
 SYSRANGE_START = 0x00
 INTERRUPT_CONFIG = 0x0A

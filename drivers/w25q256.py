@@ -14,8 +14,6 @@ leaves the chip busy at worst: the next one waits for it.
 
 Accepted ids: EF4019h W25Q256JV-Q, EF7019h W25Q256JV-M, EF6019h W25Q256JW-Q, EF8019h W25Q256JW-M (1.8 V). The older
 W25Q256FV shares EF4019h but lacks 12h and 21h: its first program is refused because the read-back differs.
-
-Held against: QEMU's w25q256 model.
 """
 
 from __future__ import annotations

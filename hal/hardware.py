@@ -7,9 +7,11 @@ it in the board description.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 import msgspec
@@ -17,7 +19,7 @@ import msgspec
 from drivers.bus.can_router import CanRouter
 from drivers.bus.protocol import CanBus, ClearableBus, GpioBus, ReopenableBus
 from drivers.cia401_valves import ValveBus
-from drivers.errors import DeviceError
+from drivers.errors import Cause, DeviceError
 from drivers.samples import (
     AnalogSample,
     AttitudeFix,
@@ -51,14 +53,14 @@ from hal.manager import (
     ManagedDevice,
 )
 from hal.power import BoardPowerPlane
-from hal.profile import ConfigError, DeviceConfig, Profile
+from hal.profile import BoardConfig, BusKind, ConfigError, DeviceConfig, Profile
 from hal.propulsion import BoardPropulsionPlane
 from hal.reading import Reading
 from hal.recovery import HANGS, BusGuard, InlineWorker, PowerCycle, Rung, Step, Worker
 from hal.safety import BoardSafetyPlane
 from hal.sensors import BoardSensorPlane, ImuDevice, StarTrackerDevice, SunFace
 
-__all__ = ["Hardware"]
+__all__ = ["Hardware", "load_part"]
 
 MS = 1_000_000
 SECOND = 1_000_000_000
@@ -76,20 +78,117 @@ ROLE_SAMPLES: dict[str, type] = {
     "range": RangeSample, "discretes": DiscreteSample, "spectrometer": SpectrumSample, "clock": RtcSample,
 }
 """What a driver must return to serve a role."""
+ROLE_NEEDS: dict[str, str] = {"mux": "Mux", "valve_node": "ValveBus"}
+"""Class of the driver module that a role needs; ``Device`` for all others."""
+ROLE_SETTINGS: dict[str, str] = {"sun_sensor": "full_sun_lux", "thermal": "nodes", "supercap": "full_voltage_v"}
+"""Setting that a plane asks of a role's driver."""
+WAYS: dict[BusKind, str] = {"i2c": "acquire", "spi": "acquire", "serial": "poll", "can": "take"}
+"""How a driver is served on each kind of bus."""
+REOPEN_FIRST_NS = SECOND
+REOPEN_LONGEST_NS = 60 * SECOND
 IMU_PAUSE_NS = 5 * MS
 """First pause before the inertial unit is set up anew: a short outage is to end within the 100 ms that SAFE waits."""
 
 
-def _samples(driver: type) -> tuple[Any, ...]:
+def _samples(method: Callable[..., Any]) -> tuple[Any, ...]:
     """Sample types that a driver's ``acquire``, ``poll`` or ``take`` says it returns."""
-    for name in ("acquire", "poll", "take"):
-        method = getattr(driver, name, None)
-        if method is not None:
-            arguments = get_args(get_type_hints(method).get("return"))
-            # Generator[None, None, X | None] of a polled part; X | None of one that is heard.
-            last = arguments[-1] if arguments else None
-            return (last, *get_args(last)) if name == "acquire" else arguments
-    return ()
+    returned = get_type_hints(method).get("return")
+    if method.__name__ == "acquire":  # Generator[None, None, X | None]; X | None of a part that is heard
+        arguments = get_args(returned)
+        returned = arguments[-1] if arguments else None
+    return (returned, *get_args(returned))
+
+
+def load_part(board: BoardConfig, device: DeviceConfig) -> tuple[ModuleType, Any]:
+    """Driver module and checked settings of one device of a board.
+
+    Raises:
+        ConfigError: there is no such driver, it doesn't serve the device's role on its kind of bus, or the settings
+            are none of its own.
+    """
+    where = f"devices[{board.devices.index(device)}]"
+    try:
+        module = import_module(f"drivers.{device.part}")
+    except ModuleNotFoundError as error:
+        if error.name != f"drivers.{device.part}":
+            raise
+        raise ConfigError(board.board, None, f"{where}.part", f"there is no driver drivers/{device.part}.py") from None
+    kind = board.buses[device.bus].kind
+    reason = _mismatch(module, device.role, kind)
+    if reason is not None:
+        raise ConfigError(board.board, None, f"{where}.role", f"{device.part} {reason}")
+    try:
+        settings = msgspec.convert(device.settings, type=module.Settings, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigError(board.board, None, f"{where}.settings", f"{device.name}: {error}") from None
+    setting = ROLE_SETTINGS.get(device.role)
+    if setting is not None and not hasattr(settings, setting):
+        why = f"{device.part} has no setting {setting}, which the role {device.role} needs"
+        raise ConfigError(board.board, None, f"{where}.role", why)
+    return module, settings
+
+
+def _mismatch(module: ModuleType, role: str, kind: BusKind) -> str | None:
+    """Why a driver does not serve a role on a kind of bus."""
+    needed = ROLE_NEEDS.get(role, "Device")
+    if not hasattr(module, needed):
+        return f"is no part for the role {role}"
+    if role == "valve_node":
+        return None
+    way = getattr(module.Device, WAYS[kind], None)
+    if way is None:
+        return f"is no part for a bus of kind {kind}"
+    wanted = ROLE_SAMPLES.get(role)
+    if (wanted is not None and wanted not in _samples(way)) or (role == "imu" and not hasattr(module.Device, "read")):
+        return f"is no part for the role {role}"
+    return None
+
+
+class _Reopener:
+    """Opens a bus anew that is gone, for those who use it outside the slots: after a second, then ever more rarely.
+
+    Args:
+        bus: the bus.
+        absences: how many transfers have failed so far because it is not there.
+        well: whether the user is served.
+        guard: whose recovery may have the bus in hand.
+    """
+
+    __slots__ = ("_absences", "_bus", "_due_ns", "_guard", "_pause_ns", "_seen", "_well")
+
+    def __init__(
+        self, bus: ReopenableBus, absences: Callable[[], int], well: Callable[[], bool], guard: BusGuard | None
+    ) -> None:
+        self._bus = bus
+        self._absences = absences
+        self._well = well
+        self._guard = guard
+        self._seen = 0
+        self._due_ns = 0
+        self._pause_ns = 0
+
+    def step(self, now_ns: int) -> None:
+        """Look whether it is gone, and open it if that is due. Never raises DeviceError."""
+        if self._well():
+            self._pause_ns = 0
+        count = self._absences()
+        gone, self._seen = count > self._seen, count
+        if not gone or (self._guard is not None and not self._guard.in_service):
+            return
+        if self._pause_ns and now_ns < self._due_ns:
+            return
+        first = not self._pause_ns
+        self._pause_ns = REOPEN_FIRST_NS if first else min(2 * self._pause_ns, REOPEN_LONGEST_NS)
+        self._due_ns = now_ns + self._pause_ns
+        if not first:  # an adapter that is being set up comes back by itself
+            with suppress(DeviceError):  # the next transfer says why
+                self._bus.reopen()
+
+
+def _absences(by_cause: Mapping[Any, int]) -> int:
+    """Failures because a bus is not there, of counters by cause or by its word."""
+    causes = (Cause.ABSENT, Cause.PERMISSION)
+    return sum(by_cause.get(cause, 0) + by_cause.get(cause.value, 0) for cause in causes)
 
 
 def _probe(members: list[ManagedDevice[Any]]) -> None:
@@ -123,7 +222,8 @@ class Hardware:
         worker: who does a hung bus's recovery: at once on simulated buses, a thread that waits on real ones.
 
     Raises:
-        ConfigError: a part without a driver, settings the driver does not know, a bus that is missing.
+        ConfigError: a part without a driver or not for its role, settings the driver does not know, a bus or a rail
+            that is missing.
     """
 
     def __init__(
@@ -144,16 +244,16 @@ class Hardware:
                 raise ConfigError(board.board, None, f"buses.{name}", "no transport was given for this bus")
         self._imu: ImuDevice | None = None
         self._star: StarTrackerDevice | None = None
-        for index, device in enumerate(board.devices):
+        for device in board.devices:
             if device.role == "mux":
-                self._add_mux(device, index)
+                self._add_mux(device)
         for index, device in enumerate(board.devices):
             kind = board.buses[device.bus].kind
             if device.role not in ("mux", "valve_node", "star_tracker"):
                 if kind in ("i2c", "spi"):
                     self._add_polled(device, index)
                 elif kind == "serial":
-                    self._add_stream(device, index)
+                    self._add_stream(device)
         self._routers = self._shared_can()
         self._streams = tuple(heard for name, heard in self.heard.items() if self._kind(name) == "serial")
         self._framed = tuple(heard for name, heard in self.heard.items() if self._kind(name) == "can")
@@ -172,6 +272,7 @@ class Hardware:
         self.safety = BoardSafetyPlane(self._gpio, board.lines)
         self.slots = {name: self._bus_slots(name) for name, bus in board.buses.items() if bus.kind in ("i2c", "spi")}
         self._slots = tuple(self.slots.values())
+        self._reopeners = tuple(self._outside_the_slots())
 
     def sense(self, now_ns: int) -> None:
         """Fast tick: valve nodes, inertial unit, star tracker, a slot of every slow bus, what has arrived elsewhere."""
@@ -190,10 +291,13 @@ class Hardware:
     def survey(self, now_ns: int) -> None:
         """Medium tick: follow the valve nodes, which their driver sets up. A restart between two calls shows too.
 
-        Devices on a shared CAN bus are asked whether they have fallen silent.
+        Devices on a shared CAN bus are asked whether they have fallen silent; a bus that is gone and that no slot or
+        router would notice is opened anew.
         """
         for heard in self._framed:
             heard.service(now_ns)
+        for reopener in self._reopeners:
+            reopener.step(now_ns)
         for node_id, name in self._node_names.items():
             node = self._valves.nodes[node_id]
             setups = node.counters.setups
@@ -242,7 +346,14 @@ class Hardware:
         return counters
 
     def reading(self, name: str, now_ns: int) -> Reading[Any]:
-        """Last sample of a polled or heard device, as its driver gave it. KeyError: no such name."""
+        """Last sample of a device, as its driver gave it. KeyError: no such name, or a valve node.
+
+        Of the flown inertial unit and star tracker it is the one that the sensor plane has, in the body frame.
+        """
+        if self._imu is not None and self._imu.owns(self.devices.get(name)):
+            return self.sensors.imu()
+        if self._star is not None and name == self._star.name:
+            return self.sensors.attitude(now_ns)
         device = self.devices.get(name) or self.heard[name]
         return device.reading(now_ns)
 
@@ -275,34 +386,21 @@ class Hardware:
     def _of_role(self, role: str) -> list[DeviceConfig]:
         return [d for d in self._profile.board.devices if d.role == role]
 
-    def _driver(self, device: DeviceConfig, index: int, bus: Any, **parts: Any) -> tuple[Any, Any]:
+    def _driver(self, device: DeviceConfig, bus: Any, **parts: Any) -> tuple[Any, Any]:
         """Driver object and its checked settings; ``parts`` are further arguments of the driver."""
-        module, settings = self._part(device, index, "Device")
-        return module.Device(bus, device.address, settings, **parts), settings
-
-    def _part(self, device: DeviceConfig, index: int, needed: str) -> tuple[Any, Any]:
-        """Driver module, which must have the class that the device's role needs, and checked settings of a device."""
-        where = f"devices[{index}]"
-        board = self._profile.board.board
+        board = self._profile.board
+        module, settings = load_part(board, device)
         try:
-            module = import_module(f"drivers.{device.part}")
-        except ModuleNotFoundError:
-            raise ConfigError(board, None, f"{where}.part", f"there is no driver drivers/{device.part}.py") from None
-        wanted = ROLE_SAMPLES.get(device.role)
-        if not hasattr(module, needed) or (wanted is not None and wanted not in _samples(module.Device)):
-            raise ConfigError(board, None, f"{where}.role", f"{device.part} is no part for the role {device.role}")
-        try:
-            settings = msgspec.convert(device.settings, type=module.Settings, strict=True)
-        except msgspec.ValidationError as error:
-            raise ConfigError(board, None, f"{where}.settings", f"{device.name}: {error}") from None
-        return module, settings
+            return module.Device(bus, device.address, settings, **parts), settings
+        except ValueError as error:
+            raise ConfigError(board.board, None, f"devices[{board.devices.index(device)}]", str(error)) from None
 
-    def _add_mux(self, device: DeviceConfig, index: int) -> None:
+    def _add_mux(self, device: DeviceConfig) -> None:
         bus = self._buses[device.bus]
-        module, _ = self._part(device, index, "Mux")
+        module, _ = load_part(self._profile.board, device)
         mux = self._muxes[device.name] = module.Mux(bus, device.address or 0)
         # One state for the device and for whoever is behind it, so that both agree on the channel that is through.
-        driver, _ = self._driver(device, index, bus, mux=mux)
+        driver, _ = self._driver(device, bus, mux=mux)
         self.devices[device.name] = ManagedDevice(
             device.name, driver, 0, device.timeout_ms * MS, self.health_events, phase_ns=0
         )
@@ -313,7 +411,7 @@ class Hardware:
         if device.mux is not None and device.channel is not None:
             channel = self._muxes[device.mux].channel(device.channel)
             bus = channel
-        driver, settings = self._driver(device, index, bus)
+        driver, settings = self._driver(device, bus)
         period = round(SECOND / device.rate_hz) if device.rate_hz else 0
         # Spread the first samples over a period so that devices of one rate do not fall due together.
         managed: ManagedDevice[Any] = ManagedDevice(
@@ -325,9 +423,9 @@ class Hardware:
             self._imu = ImuDevice(driver, managed, device.mount.orientation)
         self._settings[device.name] = settings
 
-    def _add_stream(self, device: DeviceConfig, index: int) -> None:
+    def _add_stream(self, device: DeviceConfig) -> None:
         bus = self._buses[device.bus]
-        driver, settings = self._driver(device, index, bus)
+        driver, settings = self._driver(device, bus)
         reopen = bus.reopen if isinstance(bus, ReopenableBus) else None
         self.heard[device.name] = HeardDevice(
             device.name, driver, device.timeout_ms * MS, self.health_events, driver.poll, reopen
@@ -339,19 +437,18 @@ class Hardware:
         board = self._profile.board
         routers = []
         for name, bus in board.buses.items():
-            here = [(i, d) for i, d in enumerate(board.devices) if d.bus == name and d.role != "valve_node"]
+            here = [d for d in board.devices if d.bus == name and d.role != "valve_node"]
             if bus.kind != "can" or not here:
                 continue
             drivers = []
-            for index, device in here:
-                driver, settings = self._driver(device, index, self._buses[name])
+            for device in here:
+                driver, settings = self._driver(device, self._buses[name])
                 self._settings[device.name] = settings
                 self.heard[device.name] = HeardDevice(
                     device.name, driver, device.timeout_ms * MS, self.health_events, None
                 )
                 drivers.append(driver)
-            heard = [self.heard[d.name] for _, d in here]
-            routers.append(CanRouter(self._buses[name], drivers, heard))
+            routers.append(CanRouter(self._buses[name], drivers, [self.heard[d.name] for d in here]))
         return tuple(routers)
 
     def _bus_slots(self, name: str) -> BusSlots:
@@ -371,14 +468,49 @@ class Hardware:
         if isinstance(bus, ReopenableBus):
             actions.append((Rung.REOPEN, bus.reopen))
         if recovery is not None and recovery.rail is not None:
-            units = [d.name for d in self._of_role("pdu")]
-            power = PowerCycle(self.devices[units[0]], recovery.rail)
+            power = self._power_cycle(name, recovery.rail)
         direct_first = sorted(polled, key=lambda m: m.channel is not None)
         guard = BusGuard(
-            name, actions, partial(_probe, direct_first), self._worker(), self.health_events, power, polled
+            name, actions, partial(_probe, direct_first), self._worker(), self.health_events, power, polled,
+            selects=self._profile.board.buses[name].kind == "spi",
         )
         self.guards[name] = guard
         return BusSlots(polled, guard)
+
+    def _power_cycle(self, bus: str, rail: str) -> PowerCycle:
+        board = self._profile.board.board
+        units = self._of_role("pdu")
+        if not units:
+            raise ConfigError(board, None, f"buses.{bus}.recovery.rail", "no device with role pdu switches rails")
+        unit = self.devices[units[0].name]
+        if not hasattr(unit.device, "switch"):
+            raise ConfigError(board, None, f"buses.{bus}.recovery.rail", f"{units[0].part} switches no rails")
+        switched = [r.name for r in getattr(self._settings[units[0].name], "rails", ()) if r.switched]
+        if rail not in switched:
+            why = f"{units[0].name} switches no rail {rail}; it switches: {', '.join(switched) or 'none'}"
+            raise ConfigError(board, None, f"buses.{bus}.recovery.rail", why)
+        return PowerCycle(unit, rail)
+
+    def _outside_the_slots(self) -> Iterator[_Reopener]:
+        """Who opens the buses of the flown inertial unit, the star tracker and the valves anew."""
+        imu, star, valves = self._imu, self._star, self._valves
+        if imu is not None:
+            name = next(n for n, m in self.devices.items() if imu.owns(m))
+            counters = imu.counters
+            yield from self._reopener(self._config(name).bus, lambda: _absences(counters.by_cause), lambda: imu.ready)
+        if star is not None:
+            heard = star.counters
+            well = lambda: star.state is DeviceState.OK  # noqa: E731 - one of three of a kind
+            yield from self._reopener(self._config(star.name).bus, lambda: _absences(heard.by_cause), well)
+        yield from self._reopener(
+            valves.name, lambda: _absences(valves.counters.errors),
+            lambda: any(node.sample().operational for node in valves.nodes.values()),
+        )
+
+    def _reopener(self, bus: str, absences: Callable[[], int], well: Callable[[], bool]) -> Iterator[_Reopener]:
+        port = self._buses[bus]
+        if isinstance(port, ReopenableBus):
+            yield _Reopener(port, absences, well, self.guards.get(bus))
 
     def _deselect(self, muxes: list[Any], line: str | None) -> None:
         if line is not None:
@@ -387,17 +519,21 @@ class Hardware:
         for mux in muxes:
             mux.deselect()
 
-    def _star_tracker(self, device: DeviceConfig, index: int) -> StarTrackerDevice:
-        driver, _ = self._driver(device, index, self._buses[device.bus])
+    def _star_tracker(self, device: DeviceConfig) -> StarTrackerDevice:
+        driver, _ = self._driver(device, self._buses[device.bus])
         return StarTrackerDevice(
             driver, device.mount.orientation, device.timeout_ms * MS, device.name, lambda: driver.counters.frames,
             self.health_events,
         )
 
     def _sensor_plane(self) -> BoardSensorPlane:
-        for index, device in enumerate(self._profile.board.devices):
-            if device.role == "star_tracker" and self._star is None:
-                self._star = self._star_tracker(device, index)
+        trackers = self._of_role("star_tracker")
+        if len(trackers) > 1:
+            index = self._profile.board.devices.index(trackers[1])
+            why = f"one star tracker is flown, and {trackers[0].name} is it"
+            raise ConfigError(self._profile.board.board, None, f"devices[{index}].role", why)
+        if trackers:
+            self._star = self._star_tracker(trackers[0])
         faces = [
             SunFace(self.devices[d.name], d.mount.normal or (0.0, 0.0, 1.0), self._settings[d.name].full_sun_lux)
             for d in self._of_role("sun_sensor")
@@ -432,7 +568,7 @@ class Hardware:
             if (node.bus, node.part) != (first.bus, first.part):
                 why = f"{node.name}: all valve nodes are one part on one bus, as {first.name} is"
                 raise ConfigError(board.board, None, f"devices[{index}]", why)
-            parsed.append((node.address or 0, self._part(node, index, "ValveBus")[1]))
+            parsed.append((node.address or 0, load_part(board, node)[1]))
         bus: CanBus = self._buses[first.bus]
         try:
             return ValveBus(

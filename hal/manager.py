@@ -388,13 +388,15 @@ class HeardDevice(Generic[T]):
         self._timeout_ns = timeout_ns
         self._last: Reading[T] = absent()
         self._doubt: Quality | None = None
-        self._heard_ns = 0
+        self._heard_ns: int | None = None
         self._setup_ns = 0
         self._setups = 0
         self._sequence: Generator[None, None, None] | None = self._speak()
 
     def service(self, now_ns: int) -> None:
         """Set up, hear what has arrived, notice silence. Never blocks, never raises DeviceError."""
+        if self._heard_ns is None:
+            self._heard_ns = now_ns  # silence counts from the first look, whatever the clock shows then
         try:
             if self._sequence is not None:
                 try:
@@ -458,8 +460,10 @@ class HeardDevice(Generic[T]):
             try:
                 self._reopen()
             except DeviceError as error:
-                self.counters.fail(error.cause)
-                return
+                # A port that knows no reopening may be well: then speaking to the part is all that can be done.
+                if error.cause is not Cause.PROTOCOL:
+                    self.counters.fail(error.cause)
+                    return
         self._sequence = self._speak()
 
     def _speak(self) -> Generator[None, None, None] | None:

@@ -185,12 +185,6 @@ class BusCounters:
     """Causes for which it was taken out of service."""
 
 
-def _whole_bus(error: DeviceError) -> bool:
-    """Whether a failure is the bus's own: one select of an SPI controller may be missing while the others work."""
-    missing_place = error.cause in (Cause.ABSENT, Cause.PERMISSION) and error.address is not None
-    return error.cause in HANGS and not missing_place
-
-
 def _count(table: dict[str, int], key: str) -> None:
     table[key] = table.get(key, 0) + 1
 
@@ -206,12 +200,13 @@ class BusGuard:
         events: where changes of state are told.
         power: how the bus's rail is cycled, if it can be.
         members: the devices on the bus, which are set up anew after a power cycle and lost with the bus.
+        selects: whether one place may be missing while the others work, as a select of an SPI controller may.
     """
 
     def __init__(
         self, name: str, actions: Iterable[tuple[Rung, Step]], probe: Step, worker: Worker,
         events: deque[HealthEvent], power: PowerCycle | None = None,
-        members: Iterable[ManagedDevice[object]] = (),
+        members: Iterable[ManagedDevice[object]] = (), *, selects: bool = False,
     ) -> None:
         self.name = name
         self.counters = BusCounters()
@@ -224,6 +219,7 @@ class BusGuard:
         self._events = events
         self._power = power
         self._members = tuple(members)
+        self._selects = selects
         self._cause = Cause.TIMEOUT
         self._rung = 0
         self._pause_ns = FIRST_PAUSE_NS
@@ -251,7 +247,7 @@ class BusGuard:
             return
         self._failed += 1
         self._failed_devices.add(device)
-        if _whole_bus(error):
+        if self._whole_bus(error):
             self._take_out(error.cause, now_ns)
         elif self._failed >= FAILED_IN_A_ROW and len(self._failed_devices) > 1 and now_ns >= self._row_quiet_ns:
             self._take_out(error.cause, now_ns)
@@ -268,6 +264,13 @@ class BusGuard:
             self._cycle(now_ns)
         elif now_ns >= self._due_ns:
             self._climb(now_ns)
+
+    def _whole_bus(self, error: DeviceError) -> bool:
+        """Whether a failure is the bus's own."""
+        missing_place = (
+            self._selects and error.address is not None and error.cause in (Cause.ABSENT, Cause.PERMISSION)
+        )
+        return error.cause in HANGS and not missing_place
 
     def _take_out(self, cause: Cause, now_ns: int) -> None:
         self._failed = 0

@@ -7,13 +7,14 @@ becomes the bus when the recovery ladder opens it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from drivers.bus.can_router import FilteringBus
 from drivers.bus.counted import InUse, MissingLibrary
 from drivers.bus.gpio_chip import GpioChip
 from drivers.bus.i2c_dev import LinuxI2cBus
@@ -41,6 +42,8 @@ PLATFORM_DEVICES = Path("/sys/bus/platform/devices")
 class LateBus:
     """Stands in for a bus that couldn't be opened: every call raises the error of its opening, until ``reopen`` helps.
 
+    The error names no address: it is the bus's own, whichever device was asked.
+
     Args:
         name: of the bus in the board description.
         error: of its opening.
@@ -52,6 +55,7 @@ class LateBus:
         self._error = error
         self._opening = opening
         self._bus: Any = None
+        self._filters: Collection[int] | None = None
 
     def reopen(self) -> None:
         """Open the bus, or open it anew: from then on it is itself. Raises as opening does."""
@@ -63,6 +67,7 @@ class LateBus:
         except DeviceError as error:
             self._error = error
             raise
+        self._filter()
 
     def clear_bus(self) -> None:
         """See ClearableBus."""
@@ -70,25 +75,25 @@ class LateBus:
 
     def write(self, *arguments: Any) -> None:
         """See I2cBus and SerialBus."""
-        self._open(_address(arguments)).write(*arguments)
+        self._open().write(*arguments)
 
     def read(self, *arguments: Any) -> bytes:
         """See I2cBus and SerialBus."""
-        data: bytes = self._open(_address(arguments)).read(*arguments)
+        data: bytes = self._open().read(*arguments)
         return data
 
     def write_read(self, address: int, data: bytes, count: int) -> bytes:
         """See I2cBus."""
-        answer: bytes = self._open(address).write_read(address, data, count)
+        answer: bytes = self._open().write_read(address, data, count)
         return answer
 
     def configure(self, select: int, mode: int, max_hz: int) -> None:
         """See SpiBus."""
-        self._open(select).configure(select, mode, max_hz)
+        self._open().configure(select, mode, max_hz)
 
     def transfer(self, select: int, data: bytes) -> bytes:
         """See SpiBus."""
-        answer: bytes = self._open(select).transfer(select, data)
+        answer: bytes = self._open().transfer(select, data)
         return answer
 
     def send(self, frame: CanFrame) -> None:
@@ -100,6 +105,11 @@ class LateBus:
         frame: CanFrame | None = self._open().receive()
         return frame
 
+    def set_filters(self, can_ids: Collection[int] | None) -> None:
+        """See FilteringBus; remembered until the bus is there."""
+        self._filters = can_ids
+        self._filter()
+
     def set(self, line: str, level: bool) -> None:
         """See GpioBus."""
         self._open().set(line, level)
@@ -108,15 +118,14 @@ class LateBus:
         """See GpioBus."""
         return bool(self._open().get(line))
 
-    def _open(self, address: int | None = None) -> Any:
+    def _filter(self) -> None:
+        if self._filters is not None and isinstance(self._bus, FilteringBus):
+            self._bus.set_filters(self._filters)
+
+    def _open(self) -> Any:
         if self._bus is None:
-            raise DeviceError(self.name, address, self._error.cause, self._error.detail)
+            raise DeviceError(self.name, None, self._error.cause, self._error.detail)
         return self._bus
-
-
-def _address(arguments: tuple[Any, ...]) -> int | None:
-    """First of an I2C call's arguments; a serial port's calls have one argument and no address."""
-    return arguments[0] if len(arguments) == 2 else None
 
 
 class OpenBuses(Mapping[str, Any]):
@@ -322,6 +331,8 @@ def _link(config: BusConfig) -> str:
 def _absent(config: BusConfig) -> str:
     kind, device = config.kind, config.device
     number = device.rpartition("-")[2] if kind == "i2c" else device.rpartition("spidev")[2]
+    if kind in ("i2c", "spi") and not number.isdigit():
+        return f"there is no {device}: enable the adapter, and name its node as `ls /dev/{kind[:3]}*` shows it"
     if kind == "i2c":
         line = _I2C_OVERLAYS.get(number, f"dtoverlay=i2c{number}")
         tail = " (or `sudo raspi-config nonint do_i2c 0`)" if number == "1" else ""

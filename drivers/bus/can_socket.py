@@ -18,6 +18,7 @@ Frame layout, flags, notices: Linux include/uapi/linux/can.h, can/raw.h, can/err
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import socket
@@ -29,7 +30,10 @@ from drivers.bus.counted import opening_error
 from drivers.bus.protocol import CanFrame
 from drivers.errors import Cause, DeviceError
 
-__all__ = ["MAX_DATA", "CanCounters", "DropCount", "SocketCanBus", "check_frame", "enlarge_receive_buffer"]
+__all__ = [
+    "MAX_DATA", "CanCounters", "DropCount", "SocketCanBus", "check_frame", "enlarge_receive_buffer",
+    "interface_up",
+]
 
 AF_CAN = 29
 CAN_RAW = 1
@@ -38,6 +42,8 @@ CAN_RAW_FILTER = 1
 CAN_RAW_ERR_FILTER = 2
 SO_RXQ_OVFL = 40
 SO_RCVBUFFORCE = 33
+SIOCGIFFLAGS = 0x8913
+IFF_UP = 1
 """Numbers of Linux, spelled out because the socket module of other systems lacks them."""
 
 EXTENDED = 0x8000_0000
@@ -75,6 +81,8 @@ NOTICES_A_CALL = 64
 _FRAME = struct.Struct("=IB3x8s")
 _FRAME_BYTES = _FRAME.size
 _DROPS = struct.Struct("=I")
+_IFREQ = struct.Struct("16sH14x")
+"""Name and flags of an interface (struct ifreq)."""
 _ANCILLARY = 32
 _new = tuple.__new__
 # A NamedTuple made by tuple.__new__ costs half of one made by its own class.
@@ -158,6 +166,17 @@ class DropCount:
         return self.total
 
 
+def interface_up(sock: socket.socket, interface: str) -> bool:
+    """Whether the interface that a socket is bound to still exists and is up (netdevice(7), SIOCGIFFLAGS)."""
+    try:
+        if not sock.getsockname()[0]:  # its interface was removed; one of the same name is another
+            return False
+        flags = fcntl.ioctl(sock.fileno(), SIOCGIFFLAGS, _IFREQ.pack(interface.encode(), 0))
+    except OSError:
+        return False
+    return bool(_IFREQ.unpack(flags)[1] & IFF_UP)
+
+
 class SocketCanBus:
     """One SocketCAN interface; a ``CanBus``.
 
@@ -168,6 +187,7 @@ class SocketCanBus:
         filters: 11-bit ids to receive; ``None`` for every data frame.
         sock: an open datagram socket to use instead of a CAN one; it carries the same 16-byte frames.
         speed_hz: bit rate, only for the advice that an error gives.
+        is_up: tells whether the interface that the socket is bound to exists and is up.
 
     Raises:
         DeviceError: ABSENT without such an interface or without SocketCAN, PERMISSION.
@@ -176,8 +196,10 @@ class SocketCanBus:
     def __init__(
         self, name: str, interface: str, timeout_ms: int, *, filters: Collection[int] | None = None,
         sock: socket.socket | None = None, speed_hz: int | None = None,
+        is_up: Callable[[socket.socket, str], bool] | None = None,
     ) -> None:
         self.name = name
+        self._is_up = interface_up if is_up is None else is_up
         self.interface = interface
         self.counters = CanCounters()
         self.receive_buffer_bytes = 0
@@ -350,7 +372,6 @@ class SocketCanBus:
         """One frame by the longer way, with the kernel's drop count."""
         size, ancillary, _, _ = self._sock.recvmsg_into((self._buffer,), _ANCILLARY)
         self._until_look = LOOK_EVERY - 1
-        self._down = ""  # something came: the interface is back
         if ancillary:
             self.counters.dropped = self._drops.read(ancillary)
         return size
@@ -418,7 +439,7 @@ class SocketCanBus:
         if code in _SEND_FULL:
             self.counters.tx_full += 1
             raise DeviceError(self.name, None, Cause.TIMEOUT, "transmit queue full") from None
-        raise self._failure(code) from None
+        raise self._lost(OSError(code, "")) from None
 
     def _lost(self, error: OSError) -> DeviceError:
         """The error of a failed reception; a socket that has lost its interface stays refused."""
@@ -452,5 +473,7 @@ class SocketCanBus:
     def _refuse_if_off(self) -> None:
         if self._off:
             raise self._bus_off()
-        if self._down:
+        # A frame that is read now may have waited since before the interface went down: it proves nothing.
+        if self._down and not self._is_up(self._sock, self.interface):
             raise DeviceError(self.name, None, Cause.ABSENT, self._down)
+        self._down = ""

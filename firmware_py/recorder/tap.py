@@ -7,9 +7,11 @@ share one :class:`TapLog`, which the recorder empties once a tick.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from enum import IntEnum, unique
 from typing import Any, Final, overload
 
+from drivers.bus.can_router import FilteringBus
 from drivers.bus.protocol import CanBus, CanFrame, GpioBus, I2cBus, SerialBus, SpiBus
 from drivers.errors import Cause, DeviceError
 
@@ -127,10 +129,10 @@ class TapLog:
     def take(self) -> list[Transfer]:
         """The transfers since the last call; call once a tick."""
         rows = self.rows
-        taken = list(rows)
+        # One by one: a recovery's thread may append in the meantime, and what it adds belongs to the next take.
+        taken = [rows.popleft() for _ in range(len(rows))]
         if len(taken) == self.capacity:
             self.overflows += 1
-        rows.clear()
         for tap in self._polled:
             tap.empty_polls = 0
         return taken
@@ -236,6 +238,11 @@ class CanTap(_Tap):
     def __init__(self, inner: CanBus, index: int, log: TapLog) -> None:
         super().__init__(inner, index, log)
         self.empty_polls = 0
+
+    def set_filters(self, can_ids: Collection[int] | None) -> None:
+        """See FilteringBus. Passed on, not recorded; a bus that can't filter goes on receiving every frame."""
+        if isinstance(self.inner, FilteringBus):
+            self.inner.set_filters(can_ids)
 
     def send(self, frame: CanFrame) -> None:
         """See CanBus."""

@@ -58,6 +58,7 @@ class Scripted:
         self.bound: object = None
         self.bind_error: OSError | None = None
         self.closed = False
+        self.up = True
 
     def setblocking(self, flag: bool) -> None:
         assert not flag
@@ -99,7 +100,8 @@ class Scripted:
 
 def scripted(timeout_ms: int = 0) -> tuple[Scripted, SocketCanBus]:
     sock = Scripted()
-    return sock, SocketCanBus("can_a", "can0", timeout_ms, sock=sock)  # type: ignore[arg-type]
+    bus = SocketCanBus("can_a", "can0", timeout_ms, sock=sock, is_up=lambda own, _name: own.up)  # type: ignore
+    return sock, bus
 
 
 def refused(call: Callable[..., object], *arguments: object) -> DeviceError:
@@ -280,20 +282,30 @@ def test_each_refusal_of_the_kernel_to_send_has_its_cause(code: int, cause: Caus
     assert bus.counters.sent == 1
 
 
-def test_a_lost_interface_stays_refused_until_a_frame_comes_again() -> None:
+def test_a_lost_interface_stays_refused_until_it_is_up_whatever_had_arrived_before() -> None:
     sock, bus = scripted()
-    sock.queue.extend([raw(1), OSError(errno.ENETDOWN, "down")])
+    sock.up = False
+    sock.queue.extend([raw(1), OSError(errno.ENETDOWN, "down"), raw(2)])
     assert bus.receive() == CanFrame(1, b"")
     assert refused(bus.receive).cause is Cause.ABSENT
+    assert bus.receive() == CanFrame(2, b"")  # it had arrived before
     assert refused(bus.receive).cause is Cause.ABSENT
     assert refused(bus.drain, 3).cause is Cause.ABSENT
-    sock.queue.append(raw(2))
-    assert bus.receive() == CanFrame(2, b"")
+    sock.up = True
     assert bus.receive() is None
+
+
+def test_an_interface_that_a_send_finds_down_is_refused_to_the_receiver_too() -> None:
+    sock, bus = scripted()
+    sock.up = False
+    sock.refuse.append(OSError(errno.ENETDOWN, "down"))
+    assert refused(bus.send, CanFrame(1, b"")).cause is Cause.ABSENT
+    assert refused(bus.receive).cause is Cause.ABSENT
 
 
 def test_frames_before_a_lost_interface_are_handed_out_first() -> None:
     sock, bus = scripted()
+    sock.up = False
     sock.queue.extend([raw(1), raw(2), OSError(errno.ENODEV, "unplugged")])
     assert bus.drain(10) == [CanFrame(1, b""), CanFrame(2, b"")]
     assert refused(bus.drain, 10).cause is Cause.ABSENT

@@ -321,6 +321,6 @@ def test_any_bytes_are_a_sample_or_a_named_rejection(data: bytes) -> None:
 
 
 def test_what_the_bench_needs_is_declared() -> None:
-    assert [oracle.kind for oracle in icm42688p.ORACLES] == [OracleKind.FORMULA]
+    assert [oracle.kind for oracle in icm42688p.ORACLES] == [OracleKind.LINUX, OracleKind.FORMULA]
     names = [register.name for register in icm42688p.REGISTERS]
     assert len(names) == len(set(names))

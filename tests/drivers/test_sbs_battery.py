@@ -110,8 +110,8 @@ def test_the_kernel_s_equations(volts: int, amperes: int, kelvin: int) -> None:
     assert energy_j / 3600 * 1e6 == pytest.approx(volts * 10_000)
 
 
-def test_only_formulas_are_claimed() -> None:
-    assert {oracle.kind for oracle in sbs_battery.ORACLES} == {OracleKind.FORMULA}
+def test_only_the_runs_of_linux_are_claimed() -> None:
+    assert {oracle.kind for oracle in sbs_battery.ORACLES} == {OracleKind.LINUX}
 
 
 def test_unknown_settings_are_refused() -> None:

@@ -2,39 +2,66 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import re
+import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from types import ModuleType
 from typing import Any
 
 import msgspec
 import pytest
+from typer.main import get_command
 
+import hil.parts
 import hil.rig
+from bench.fuzz import break_codec
 from comms.dictionary import COMMANDS, TELEMETRY
+from drivers.device import OracleKind
+from drivers.errors import Cause
 from fdir.codes import Code
 from fdir.gating import CLASS_CHECKS
 from fdir.modes import TRANSITIONS, Motion
 from fdir.monitors import MONITORS
 from fdir.safe import EXIT_CONDITIONS
 from firmware_py import mission
+from firmware_py.cli import bench, main
 from firmware_py.mission import load_mission
-from firmware_py.reference import CHECK_TEXT, CODE_TEXT, EXIT_TEXT, figure_table, pages, stale, verified, write
+from firmware_py.probe import Verdict
+from firmware_py.reference import (
+    CHECK_TEXT,
+    CODE_TEXT,
+    EXIT_TEXT,
+    figure_table,
+    independent,
+    pages,
+    parts,
+    stale,
+    write,
+)
 from firmware_py.report.figures import EVENT_CODES, check_expectations
-from hal.hardware import Hardware
+from hal.causes import CAUSES, quality_of
+from hal.hardware import ROLE_SAMPLES, Hardware
+from hal.manager import DeviceState
 from hal.profile import ConfigError, body, load_board, load_profile
-from hal.profile.board import DeviceConfig, MountConfig
+from hal.profile.board import ROLE_BUSES, BusConfig, DeviceConfig, LinesConfig, MountConfig, RecoveryConfig
 from hal.reading import Quality
-from hil.faults import FaultKind
+from hal.recovery import Rung
+from hil.faults import FaultKind, Recovery
 from hil.plant.world import InitialState
 
 ROOT = Path(__file__).resolve().parents[2]
-REFERENCE = ROOT / "docs" / "reference"
-GUIDE = ROOT / "docs" / "guide"
+DOCS = ROOT / "docs"
+GUIDE = DOCS / "guide"
 SCENARIO = (GUIDE / "write-a-scenario.md").read_text(encoding="utf-8")
 BODY = (GUIDE / "describe-a-body.md").read_text(encoding="utf-8")
 CHIP = (GUIDE / "add-a-chip.md").read_text(encoding="utf-8")
+BOARD = (GUIDE / "connect-a-board.md").read_text(encoding="utf-8")
+WRITTEN = [ROOT / "README.md", *sorted(GUIDE.glob("*.md")), *sorted((DOCS / "decisions").glob("*.md"))]
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -51,40 +78,59 @@ def keys(kind: Any) -> list[str]:
     return [field.encode_name for field in msgspec.structs.fields(kind)]
 
 
+def anchors(page: Path) -> set[str]:
+    """What links may name behind ``#`` of a page: its headings as GitHub spells them, in small letters."""
+    heads = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", head.replace("`", "").lower()).strip().replace(" ", "-") for head in heads}
+
+
+def rows(text: str, head: str) -> list[list[str]]:
+    """Cells of the table whose head line begins with ``head``."""
+    lines = text[text.index(f"\n{head}") + 1 :].partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
 # -- the printed pages
 
 
 def test_the_committed_pages_are_current() -> None:
-    assert stale(REFERENCE) == [], "run `qiki docs`"
+    assert stale(DOCS) == [], "run `qiki docs`"
+
+
+def test_no_page_is_left_of_a_table_that_moved() -> None:
+    printed = {DOCS / name for name in pages()}
+    assert set((DOCS / "reference").glob("*.md")) | set(DOCS.glob("*.md")) == printed
 
 
 def test_writing_makes_a_folder_current_and_a_change_makes_it_stale(tmp_path: Path) -> None:
-    folder = tmp_path / "reference"
+    folder = tmp_path / "docs"
     assert stale(folder) == list(pages())
-    assert [path.name for path in write(folder)] == list(pages())
+    assert [path.relative_to(folder).as_posix() for path in write(folder)] == list(pages())
     assert stale(folder) == []
-    page = folder / "modes.md"
+    page = folder / "reference" / "modes.md"
     page.write_text(page.read_text(encoding="utf-8") + "\n", encoding="utf-8")
-    (folder / "codes.md").unlink()
-    assert stale(folder) == ["modes.md", "codes.md"]
+    (folder / "reference" / "codes.md").unlink()
+    (folder / "chips.md").unlink()
+    assert stale(folder) == ["chips.md", "reference/modes.md", "reference/codes.md"]
 
 
 def test_every_entry_of_every_table_is_on_its_page() -> None:
     made = pages()
     for command in COMMANDS.values():
-        assert f"| {command.id} | `{command.name}` |" in made["commands.md"]
-        assert all(f"| `{a.name}` |" in made["commands.md"] for a in command.arguments)
+        assert f"| {command.id} | `{command.name}` |" in made["reference/commands.md"]
+        assert all(f"| `{a.name}` |" in made["reference/commands.md"] for a in command.arguments)
     for channel in TELEMETRY:
-        assert f"| {channel.id} | `{channel.name}` | {channel.kind} | {channel.unit} |" in made["telemetry.md"]
+        row = f"| {channel.id} | `{channel.name}` | {channel.kind} | {channel.unit} |"
+        assert row in made["reference/telemetry.md"]
     for monitor in MONITORS:
-        assert f"| {monitor.name} | {monitor.text} |" in made["faults.md"]
+        assert f"| {monitor.name} | {monitor.text} |" in made["reference/faults.md"]
     for source, target in TRANSITIONS:
-        assert f"| {source} | {target} |" in made["modes.md"]
+        assert f"| {source} | {target} |" in made["reference/modes.md"]
     for device in load_board("qiki-rpi").devices:
         assert f"| {device.name} | `{device.part}` |" in made["chips.md"]
         assert f"### {device.part}\n" in made["chips.md"]
     for code in EVENT_CODES:
-        assert f"| `{code}` |" in made["codes.md"]
+        assert f"| `{code}` |" in made["reference/codes.md"]
 
 
 def test_every_code_check_and_exit_condition_has_a_text() -> None:
@@ -102,26 +148,73 @@ def test_rows_have_as_many_cells_as_their_head() -> None:
 
 
 def test_links_of_pages_and_guides_lead_somewhere() -> None:
-    for folder in (REFERENCE, GUIDE):
-        for page in folder.glob("*.md"):
-            for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-                assert (folder / target).exists(), (page.name, target)
+    for page in [*(DOCS / name for name in pages()), *WRITTEN]:
+        for target, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]+))?\)", page.read_text(encoding="utf-8")):
+            if target.startswith("https://"):
+                continue
+            there = page.parent / target if target else page
+            assert there.exists(), (page.name, target)
+            if anchor:
+                assert anchor in anchors(there), (page.name, target, anchor)
 
 
-@pytest.mark.parametrize(
-    ("doc", "stated", "expected"),
-    [
-        ("One.\n\nHeld against: TI's table;\nvalues of ``x``.", None, ("TI's table; values of `x`",)),
-        ("One.\n\nHeld against: TI's table.", ("QEMU's model.",), ("QEMU's model",)),
-        ("One.", None, ("see tests/drivers/test_abc.py",)),
-        (None, (), ("see tests/drivers/test_abc.py",)),
-    ],
-)
-def test_how_a_driver_was_verified_is_what_it_states(doc: str | None, stated: Any, expected: tuple[str, ...]) -> None:
-    module = ModuleType("drivers.abc", doc)
-    if stated is not None:
-        module.VERIFIED = stated  # type: ignore[attr-defined]
-    assert verified(module) == expected
+def test_commands_that_guides_name_exist() -> None:
+    qiki = get_command(main.app)
+    named = 0
+    for page in WRITTEN:
+        for line in re.findall(r"(?:`|^ *\$ |^)(qiki [^`#\n]+)", page.read_text(encoding="utf-8"), re.MULTILINE):
+            command, words = qiki, shlex.split(line.rstrip("\\"))[1:]
+            while hasattr(command, "commands") and words and not words[0].startswith("-"):
+                assert words[0] in command.commands, (page.name, line)
+                command, words = command.commands[words[0]], words[1:]
+            known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+            assert {word for word in words if word.startswith("--")} <= known | {"--help"}, (page.name, line)
+            named += 1
+    assert named > 30
+
+
+# -- chips and causes
+
+
+def test_the_chips_page_names_every_driver_with_its_proofs() -> None:
+    page = pages()["chips.md"]
+    drivers = {path.stem for path in (ROOT / "drivers").glob("*.py") if "class Settings(" in path.read_text("utf-8")}
+    assert {name for name, _ in parts()} == drivers
+    table = {row[0]: row for row in rows(page, "| part | what |")}
+    for name, module in parts():
+        link, _, _, how, proven = table.pop(f"[`{name}`](#{name})")
+        assert how.split("; ") == list(dict.fromkeys(oracle.kind.value for oracle in module.ORACLES)), link
+        assert proven == ("yes" if independent(module) else "no"), link
+        section = page.partition(f"### {name}\n")[2].partition("\n### ")[0]
+        for oracle in module.ORACLES:
+            what = " ".join(oracle.what.replace("``", "`").split()).replace("|", "\\|")
+            assert f"| {oracle.kind.value} | {what} |" in section, (name, oracle)
+    assert table == {}
+
+
+def test_the_count_of_independent_parts_is_the_page_s_own() -> None:
+    page = pages()["chips.md"]
+    proven = [row for row in rows(page, "| part | what |") if row[-1] == "yes"]
+    assert f"**{len(proven)} of {len(parts())} parts have at least one independent oracle.**" in page
+    assert len(proven) == sum(independent(module) for _, module in parts())
+
+
+@pytest.mark.parametrize("kind", OracleKind)
+def test_formulas_alone_are_nothing_independent(kind: OracleKind) -> None:
+    module = ModuleType("drivers.abc")
+    module.ORACLES = ((kind, "what was compared"),)  # type: ignore[attr-defined]
+    module.ORACLES = tuple(type(parts()[0][1].ORACLES[0])(*pair) for pair in module.ORACLES)  # type: ignore[attr-defined]
+    assert independent(module) is (kind not in (OracleKind.FORMULA, OracleKind.NOTHING))
+
+
+def test_every_cause_is_explained_with_what_to_do() -> None:
+    assert set(CAUSES) == set(Cause)
+    table = rows(pages()["chips.md"], "| cause |")
+    assert [row[0] for row in table] == [f"`{cause.value}`" for cause in CAUSES]
+    for (_, meaning, quality, response, advice), (cause, text) in zip(table, CAUSES.items(), strict=True):
+        assert (meaning, response, advice) == text
+        assert all(text), cause
+        assert quality.startswith(quality_of(cause).name)
 
 
 # -- write a scenario
@@ -138,7 +231,8 @@ def test_the_scenario_guide_names_every_key_figure_and_fault() -> None:
     for name, (_, parameters) in hil.rig.FAULTS.items():
         row = next(line for line in faults.splitlines() if f"`{name}`" in line[: line.find("|", 1)])
         assert all(f"`{parameter}`" in row for parameter in parameters), name
-    for word in [*(f"`{kind.value}`" for kind in FaultKind), *(f"`{mode}`" for mode in Motion), "`cpu_late`"]:
+    words = [kind.value for kind in (*FaultKind, *Recovery)]
+    for word in [*(f"`{word}`" for word in words), *(f"`{mode}`" for mode in Motion), "`cpu_late`"]:
         assert word in SCENARIO, word
 
 
@@ -207,31 +301,65 @@ def test_the_body_guide_s_refusals_are_the_real_ones(old: str, new: str, tmp_pat
 
 @pytest.fixture
 def chip(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The guide's driver and twin as modules, and its test's names."""
-    driver, twin, wiring, test = blocks(CHIP, "python")
+    """The guide's driver and twin as modules, its wiring, and the names of its two tests."""
+    driver, twin, wiring, driver_test, twin_test = blocks(CHIP, "python")
+    names: dict[str, Any] = {"wiring": wiring}
     for name, source in (("drivers.tmp117", driver), ("hil.chips.tmp117", twin)):
         module = ModuleType(name)
         monkeypatch.setitem(sys.modules, name, module)
         exec(compile(source, name, "exec"), module.__dict__)
-    names: dict[str, Any] = {"wiring": wiring}
-    exec(compile(test, "guide", "exec"), names)
+        names[name] = module
+    for key, source in (("driver_test", driver_test), ("twin_test", twin_test)):
+        names[key] = {}
+        exec(compile(source, key, "exec"), names[key])
     return names
 
 
-def test_the_guide_s_test_of_the_guide_s_chip_passes(chip: dict[str, Any]) -> None:
-    chip["test_nothing_is_said_before_the_first_conversion_and_then_the_truth"]()
-    chip["test_another_chip_at_the_address_is_refused"]()
-    table = chip["test_the_datasheet_s_table_of_results"]
-    (mark,) = table.pytestmark
-    for data, expected in mark.args[1]:
-        table(data, expected)
-    assert f"{len(mark.args[1]) + 2} passed" in CHIP
+def run_tests(names: dict[str, Any]) -> int:
+    """Run the tests of a module as pytest would; how many there were."""
+    count = 0
+    for name, test in names.items():
+        if name.startswith("test_"):
+            for arguments in parameters(test):
+                test(*arguments)
+                count += 1
+    return count
+
+
+def parameters(test: Any) -> Iterator[tuple[Any, ...]]:
+    """Arguments of every case of a test."""
+    marks = getattr(test, "pytestmark", [])
+    if not marks:
+        yield ()
+        return
+    (mark,) = marks
+    one = isinstance(mark.args[0], str)
+    for values in mark.args[1]:
+        yield (values,) if one else tuple(values)
+
+
+def test_the_guide_s_tests_of_the_guide_s_chip_pass(chip: dict[str, Any]) -> None:
+    shown = [int(count) for count in re.findall(r"^    (\d+) passed$", CHIP, re.MULTILINE)]
+    assert shown == [run_tests(chip["driver_test"]), run_tests(chip["twin_test"])]
+
+
+def test_the_guide_s_driver_keeps_the_contract_of_every_driver(chip: dict[str, Any]) -> None:
+    module = chip["drivers.tmp117"]
+    assert independent(module)
+    assert ":" in module.__doc__.split("\n")[0]
+    for codec in module.CODECS:
+        assert break_codec(codec, Random(codec.name), 2000)[2] is None
+    for name in ("identify", "initialise", "acquire"):
+        assert inspect.isgeneratorfunction(getattr(module.Device, name))
+        assert getattr(module.Device, name).__doc__
+    assert {name for name in module.__all__ if not hasattr(module, name)} == set()
 
 
 def test_the_guide_s_chip_flies_on_the_rig(chip: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hil.rig, "PARTS", dict(hil.rig.PARTS))
-    names = {**vars(hil.rig), "Tmp117": chip["Tmp117"]}
+    table = dict(hil.parts.PARTS)
+    names = {**vars(hil.parts), "Tmp117": chip["hil.chips.tmp117"].Tmp117, "PARTS": table}
     exec(compile(chip["wiring"], "guide", "exec"), names)
+    monkeypatch.setattr(hil.rig, "PARTS", table)
     (line,) = blocks(CHIP, "yaml")
     (device,) = msgspec.yaml.decode(line, type=list[DeviceConfig])
     profile = load_profile("qiki-t", "qiki-rpi")
@@ -239,14 +367,100 @@ def test_the_guide_s_chip_flies_on_the_rig(chip: dict[str, Any], monkeypatch: py
     profile = profile._replace(board=board)
     rig = hil.rig.Rig(profile, InitialState(epoch=0, temperatures_c={"rcs_c01": -17.5}), 1)
     hardware = Hardware(profile, rig.buses)
-    for tick in range(1, 601):
+    for tick in range(1, 801):
         rig.advance(tick * 5_000_000)
         hardware.sense(tick * 5_000_000)
-    reading = hardware.sensors.temperatures(3_000_000_000)["rcs_c01"]
+    reading = hardware.sensors.temperatures(4_000_000_000)["rcs_c01"]
     assert reading.quality is Quality.OK
     assert reading.value == pytest.approx(rig.world.temperatures_c["rcs_c01"], abs=1.0)
+    assert hardware.counters()["temp_c01"].failures == 0
+
+
+def test_the_guide_s_board_line_fits_the_board_that_ships(chip: dict[str, Any], tmp_path: Path) -> None:
+    shipped = (ROOT / "board_configs" / "boards" / "qiki-rpi.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "my-board.yaml"
+    path.write_text(shipped.rstrip() + "\n  " + blocks(CHIP, "yaml")[0], encoding="utf-8")
+    assert load_profile("qiki-t", str(path)).board.devices[-1].part == "tmp117"
+
+
+def test_the_guide_s_bytes_decode_as_shown(chip: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.decode("tmp117", "RESULT", "0c80", False) == 0
+    assert f"    $ qiki chip tmp117 decode RESULT 0c80\n    {capsys.readouterr().out}" in CHIP
+    with pytest.raises(bench.BenchError) as refused:
+        bench.decode("tmp117", "RESULT", "8000", False)
+    assert f"    qiki: {refused.value}\n          {refused.value.next_step}\n" in CHIP
 
 
 def test_the_chip_guide_names_every_key_of_a_device() -> None:
     for key in [*keys(DeviceConfig), *keys(MountConfig)]:
         assert f"`{key}`" in CHIP, key
+
+
+def test_the_chip_guide_says_what_every_role_takes() -> None:
+    table = {row[0]: row for row in rows(CHIP, "| role | bus |")}
+    assert set(table) == {f"`{role}`" for role in ROLE_BUSES}
+    for role, kinds in ROLE_BUSES.items():
+        sample = ROLE_SAMPLES.get(role)
+        assert table[f"`{role}`"][1:3] == [" or ".join(kinds), "any" if sample is None else f"`{sample.__name__}`"]
+
+
+def test_the_chip_guide_names_every_kind_of_proof() -> None:
+    table = {row[0]: row[1] for row in rows(CHIP, "| kind in `ORACLES` |")}
+    assert set(table) == {f"`{kind.name}`" for kind in OracleKind}
+
+
+def test_the_chip_guide_s_files_exist_for_a_part_that_flies() -> None:
+    for pattern in re.findall(r"`((?:drivers|hil|tests)/[^`]*<part>\.py)`", CHIP):
+        assert (ROOT / pattern.replace("<part>", "tmp423")).is_file(), pattern
+    for path in re.findall(r"`((?:drivers|hal|hil|firmware_py|tests)/[\w/]+\.\w+)`", CHIP):
+        assert (ROOT / path).is_file() or "tmp117" in path, path
+
+
+# -- connect a board
+
+
+def test_the_board_guide_names_every_key_verdict_rung_and_state() -> None:
+    for kind in (BusConfig, RecoveryConfig, LinesConfig):
+        for key in keys(kind):
+            assert f"`{key}`" in BOARD, key
+    for word in [*Verdict, *(rung.value for rung in Rung), *(state.name.lower() for state in DeviceState)]:
+        assert f"`{word}`" in BOARD, word
+    rungs = [row[0] for row in rows(BOARD, "| rung |")]
+    assert rungs == [f"`{rung.value}`" for rung in Rung]
+
+
+def test_the_board_guide_lists_the_buses_of_the_reference_board() -> None:
+    board = load_board("qiki-rpi")
+    table = {row[0].strip("`"): row for row in rows(BOARD, "| bus of `qiki-rpi` |")}
+    assert set(table) == set(board.buses)
+    for name, bus in board.buses.items():
+        assert table[name][1].strip("`").removesuffix(".*") == bus.device
+    assert f"{len(board.devices)} of {len(board.devices)} devices answer" in BOARD
+
+
+def test_the_board_guide_s_bus_is_one_that_the_schema_takes() -> None:
+    shown = BOARD[BOARD.index("    i2c_b: {kind") :].partition("\n\n")[0]
+    text = "\n".join(line.strip() for line in shown.splitlines())
+    buses = msgspec.yaml.decode(text, type=dict[str, BusConfig])
+    assert buses == {"i2c_b": load_board("qiki-rpi").buses["i2c_b"]}
+
+
+def test_the_board_guide_s_probe_shows_what_the_real_one_finds(capsys: pytest.CaptureFixture[str]) -> None:
+    bench.probe("qiki-rpi", True, None, 2.5, True)
+    real = {finding["device"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
+    shown = BOARD.partition("$ qiki probe --rig\n")[2].partition("\n\n")[0]
+    lines = re.findall(r"((?:\w+\.\d )?(?:0x[0-9a-f]{2})) +(\w+) +(\w+) +(answers|speaks) +(.+?)  ", shown)
+    assert len(lines) >= 6
+    for where, device, part, verdict, found in lines:
+        finding = real[device]
+        assert (finding["where"], finding["part"], finding["verdict"]) == (where, part, verdict)
+        assert finding["found"].startswith(found)
+    devices = [finding for finding in real.values() if finding["part"] is not None]
+    assert f"{len(devices)} of {len(devices)} devices answer" in shown
+
+
+def test_the_board_guide_s_registers_and_codecs_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.decode("ina228", "VBUS", "217eb0", False) == 0
+    assert bench.chip("bus_monitor", "read", "VBUS", None, "qiki-rpi", True, None, False, False) == 0
+    assert bench.chip("bus_monitor", "write", "ADC_CONFIG", "f924", "qiki-rpi", True, None, True, False) == 0
+    assert capsys.readouterr().out

@@ -1,37 +1,39 @@
 """Walks every bus of a board and says what answers, what is missing, what is another part, and what to do about it.
 
 Nothing is configured: every driver's ``identify`` only reads (a multiplexer's channel is switched, and switched off at
-the end), parts that speak by themselves are told to speak and listened to. The same walk serves real buses and the
-rig's.
+the end), and parts that speak by themselves are listened to. One on a serial port that is silent is told to speak, as
+in flight; on a shared CAN bus only the valve nodes are spoken to. The same walk serves real buses and the rig's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum, unique
-from importlib import import_module
 from typing import Any
-
-import msgspec
 
 from drivers.bus.protocol import CanBus, CanFrame, I2cBus
 from drivers.canopen import SDO_ANSWER_BASE, SdoClient, SdoOutcome
 from drivers.errors import Cause, DeviceError
 from firmware_py.clock import Clock, Meter
 from hal.causes import CAUSES
+from hal.hardware import load_part
 from hal.profile import BoardConfig, ConfigError, DeviceConfig
 
 __all__ = ["CANDIDATES", "Finding", "Prober", "Verdict", "driver_of"]
 
 NS = 1_000_000_000
 FIRST_ADDRESS, LAST_ADDRESS = 0x08, 0x77
-LISTEN_STEP_NS = 20_000_000
+LISTEN_STEP_NS = 5_000_000
+"""A tick of the flight program: parts that are spoken to count their patience in looks."""
 DEVICE_TYPE, IDENTITY = 0x1000, 0x1018
 IO_PROFILE = 401
 SDO_TIMEOUT_NS = 200_000_000
 SDO_STEP_NS = 1_000_000
 FRAMES_A_STEP = 256
+STRANGE_SHOWN = 8
+UNASKED_SHARE = 4
+"""The first quarter of the listening only listens: most parts speak unasked."""
 
 CANDIDATES: dict[str, range | tuple[int, ...]] = {
     "adm1272": (0x10, 0x11, 0x12, 0x13), "ads1115": range(0x48, 0x4C), "as7341": (0x39,), "ds3231": (0x68,),
@@ -79,21 +81,99 @@ class Finding:
     advice: str
 
 
-_FAILED_AS = {Cause.NACK_ADDRESS: Verdict.MISSING, Cause.WRONG_ID: Verdict.WRONG_ID, Cause.SILENT: Verdict.SILENT}
+_FAILED_AS = {
+    Cause.NACK_ADDRESS: Verdict.MISSING, Cause.ABSENT: Verdict.MISSING, Cause.WRONG_ID: Verdict.WRONG_ID,
+    Cause.SILENT: Verdict.SILENT,
+}
 
 
-def driver_of(device: DeviceConfig, board: BoardConfig, bus: Any) -> tuple[Any, Any]:
-    """Driver module and driver object of one device. Raises ConfigError for an unknown part or bad settings."""
+def driver_of(device: DeviceConfig, board: BoardConfig, bus: Any, **parts: Any) -> tuple[Any, Any]:
+    """Driver module and driver object of one device; the object of a valve node is ``None``.
+
+    Args:
+        device: of the board.
+        board: its description.
+        bus: what the driver is given: the bus, or a multiplexer's channel.
+        parts: further arguments of the driver.
+
+    Raises:
+        ConfigError: as ``hal.hardware.load_part``; a setting or an address that the driver refuses.
+    """
+    module, settings = load_part(board, device)
+    if device.role == "valve_node":
+        return module, None
     try:
-        module = import_module(f"drivers.{device.part}")
-    except ModuleNotFoundError:
-        why = f"there is no driver drivers/{device.part}.py"
-        raise ConfigError(board.board, None, f"devices.{device.name}.part", why) from None
-    try:
-        settings = msgspec.convert(device.settings, type=module.Settings, strict=True)
-    except msgspec.ValidationError as error:
-        raise ConfigError(board.board, None, f"devices.{device.name}.settings", str(error)) from None
-    return module, module.Device(bus, device.address, settings) if hasattr(module, "Device") else None
+        return module, module.Device(bus, device.address, settings, **parts)
+    except ValueError as error:
+        where = f"devices[{board.devices.index(device)}]"
+        raise ConfigError(board.board, None, where, f"{device.name}: {error}") from None
+
+
+@dataclass(slots=True)
+class _Speaker:
+    """A part that speaks by itself, and what was heard of it."""
+
+    device: DeviceConfig
+    driver: Any
+    speech: Generator[None, None, None] | None = None
+    """What makes it speak, while that goes on."""
+    told: bool = False
+    samples: int = 0
+    error: DeviceError | None = None
+
+
+@dataclass(slots=True)
+class _Ear:
+    """One bus that is listened to."""
+
+    bus: Any
+    kind: str
+    speakers: list[_Speaker]
+    tell_ns: int
+    """When a part that has not been heard by then is told to speak."""
+    takers: dict[int, list[_Speaker]] = field(default_factory=dict)
+    node_ids: frozenset[int] = frozenset()
+    strange: set[str] = field(default_factory=set)
+    error: DeviceError | None = None
+    """Of the bus: it was not listened to any further."""
+
+    def listen(self, now_ns: int) -> None:
+        """Hear what has arrived. Never raises DeviceError."""
+        if self.error is not None:
+            return
+        try:
+            if self.kind == "serial":
+                for speaker in self.speakers:
+                    self._poll(speaker, now_ns)
+            else:
+                for frame in _arrived(self.bus):
+                    self._take(frame, now_ns)
+        except DeviceError as error:
+            self.error = error
+
+    def _poll(self, speaker: _Speaker, now_ns: int) -> None:
+        if speaker.speech is None:
+            speaker.samples += speaker.driver.poll(now_ns) is not None
+            if now_ns >= self.tell_ns and not speaker.told and not speaker.driver.counters.frames:
+                speaker.told, speaker.speech = True, speaker.driver.initialise()
+            return
+        try:
+            next(speaker.speech)
+        except StopIteration:
+            speaker.speech = None
+        except DeviceError as error:
+            # It may speak all the same.
+            speaker.speech, speaker.error = None, error
+
+    def _take(self, frame: CanFrame, now_ns: int) -> None:
+        wanting = () if frame.extended else self.takers.get(frame.can_id, ())
+        if not wanting and (frame.extended or frame.can_id & 0x7F not in self.node_ids):
+            self.strange.add(f"{frame.can_id:08x}h" if frame.extended else f"{frame.can_id:03x}h")
+        for speaker in wanting:
+            try:
+                speaker.samples += speaker.driver.take(frame, now_ns) is not None
+            except DeviceError as error:
+                speaker.error = error
 
 
 class Prober:
@@ -105,13 +185,18 @@ class Prober:
         refusals: why the others could not, and what to do.
         clock: for listening; simulated on the rig.
         meter: measures latency.
-        listen_ns: how long a part that speaks by itself is listened to.
+        listen_ns: how long the parts that speak by themselves are listened to, all of them at the same time.
+
+    Raises:
+        ConfigError: a part without a driver or not for its role, or settings that its driver refuses.
     """
 
     def __init__(
         self, board: BoardConfig, buses: Mapping[str, Any], refusals: Mapping[str, tuple[DeviceError, str]],
         clock: Clock, meter: Meter, listen_ns: int,
     ) -> None:
+        for device in board.devices:
+            load_part(board, device)
         self._board = board
         self._buses = buses
         self._refusals = refusals
@@ -119,29 +204,39 @@ class Prober:
         self._meter = meter
         self._listen_ns = listen_ns
         self._muxes: dict[str, Any] = {}
+        self._ears: dict[str, _Ear] | None = None
 
     def walk(self) -> Iterator[Finding]:
-        """Findings bus by bus, as they are made. Raises ConfigError."""
+        """Findings bus by bus in the board's order, as they are made."""
         for name, config in self._board.buses.items():
-            refusal = self._refusals.get(name)
             here = [device for device in self._board.devices if device.bus == name]
-            if refusal is not None:
-                error, advice = refusal
-                found = str(error.detail or error.cause.value)
-                yield Finding(name, config.device, None, None, Verdict.NO_BUS, found, error.cause, 0, 1, None, advice)
-                for device in here:
-                    yield Finding(
-                        name, _where(device), device.name, device.part, Verdict.NO_BUS, "not asked", error.cause, 0, 0,
-                        None, "",
-                    )
-                continue
-            bus = self._buses[name]
-            if config.kind in ("i2c", "spi"):
-                yield from self._ask_all(bus, here)
+            if name in self._refusals:
+                yield from self._not_open(name, here)
+            elif config.kind in ("i2c", "spi"):
+                yield from self._ask_all(self._buses[name], here)
             elif config.kind == "gpio":
-                yield from self._lines(name, bus)
+                yield from self._lines(name, self._buses[name])
             else:
-                yield from self._listen(name, config.kind, bus, here)
+                yield from self._listen(name, here)
+
+    def _not_open(self, name: str, here: list[DeviceConfig]) -> Iterator[Finding]:
+        error, advice = self._refusals[name]
+        found, node = str(error.detail or error.cause.value), self._board.buses[name].device
+        yield Finding(name, node, None, None, Verdict.NO_BUS, found, error.cause, 0, 1, None, advice)
+        for device in here:
+            yield Finding(
+                name, self._where(device), device.name, device.part, Verdict.NO_BUS, "not asked", error.cause, 0, 0,
+                None, "",
+            )
+
+    def _where(self, device: DeviceConfig) -> str:
+        """Place of a device on its bus, as people write it."""
+        if device.address is None:
+            return ""
+        if self._board.buses[device.bus].kind == "spi":
+            return f"select {device.address}"
+        where = f"0x{device.address:02x}"
+        return where if device.mux is None else f"{device.mux}.{device.channel} {where}"
 
     # -- parts that are asked
 
@@ -149,33 +244,31 @@ class Prober:
         found: dict[str, Verdict] = {}
         for device in sorted(here, key=lambda d: d.role != "mux"):
             if device.role == "mux":
-                module, _ = driver_of(device, self._board, bus)
-                self._muxes[device.name] = module.Mux(bus, device.address)
-                finding = self._ask(device, bus, mux=self._muxes[device.name])
-            elif device.mux is not None and not found.get(device.mux, Verdict.MISSING).good:
-                why = f"{device.mux} does not answer"
-                advice = f"bring {device.mux} up first"
+                module, _ = load_part(self._board, device)
+                mux = self._muxes[device.name] = module.Mux(bus, device.address)
+                finding = self._ask(device, driver_of(device, self._board, bus, mux=mux)[1])
+            elif device.mux is not None and not found[device.mux].good:
                 finding = Finding(
-                    device.bus, _where(device), device.name, device.part, Verdict.MISSING, why, Cause.NACK_ADDRESS,
-                    0, 0, None, advice,
+                    device.bus, self._where(device), device.name, device.part, Verdict.MISSING,
+                    f"{device.mux} does not answer", Cause.NACK_ADDRESS, 0, 0, None, f"bring {device.mux} up first",
                 )
             else:
                 segment = bus if device.mux is None else self._muxes[device.mux].channel(device.channel)
-                finding = self._ask(device, segment)
+                finding = self._ask(device, driver_of(device, self._board, segment)[1])
             found[device.name] = finding.verdict
             yield finding
-        try:
-            for name in [d.name for d in here if d.role == "mux" and found[d.name].good]:
-                self._muxes[name].deselect()
-        except DeviceError as error:
-            yield self._failed(here[0], error, 1, 1, None)
-        if isinstance(bus, I2cBus) and not any(v is Verdict.FAILS for v in found.values()):
+        for device in here:
+            if device.role == "mux" and found[device.name].good:
+                try:
+                    self._muxes[device.name].deselect()
+                except DeviceError as error:
+                    yield self._failed(device, error, 1, 1, None)
+                    return
+        fails = any(verdict is Verdict.FAILS for verdict in found.values())
+        if here and self._board.buses[here[0].bus].kind == "i2c" and not fails:
             yield from self._strangers(bus, {d.address for d in here if d.mux is None})
 
-    def _ask(self, device: DeviceConfig, bus: Any, **parts: Any) -> Finding:
-        module, driver = driver_of(device, self._board, bus)
-        if parts:
-            driver = module.Device(bus, device.address, module.Settings(), **parts)
+    def _ask(self, device: DeviceConfig, driver: Any) -> Finding:
         sequence = driver.identify()
         transactions, latency_us = 0, None
         while True:
@@ -185,7 +278,7 @@ class Prober:
             except StopIteration as done:
                 latency_us = _longest(latency_us, self._meter.wall_ns() - start_ns)
                 return Finding(
-                    device.bus, _where(device), device.name, device.part, Verdict.ANSWERS, str(done.value), None,
+                    device.bus, self._where(device), device.name, device.part, Verdict.ANSWERS, str(done.value), None,
                     transactions + 1, 0, latency_us, "",
                 )
             except DeviceError as error:
@@ -196,13 +289,14 @@ class Prober:
     def _failed(
         self, device: DeviceConfig, error: DeviceError, transactions: int, failures: int, latency_us: float | None
     ) -> Finding:
-        verdict = _FAILED_AS.get(error.cause, Verdict.FAILS)
         advice = CAUSES[error.cause].advice
-        if verdict is Verdict.MISSING:
-            advice = f"nothing acknowledges {_where(device)}: {advice}"
+        if error.cause is Cause.NACK_ADDRESS:
+            advice = f"nothing acknowledges its address: {advice}"
+        elif error.cause is Cause.WRONG_ID and self._board.buses[device.bus].kind == "spi":
+            advice = f"all zeros or ones: nothing drives MISO, check power, wiring and the select; otherwise {advice}"
         return Finding(
-            device.bus, _where(device), device.name, device.part, verdict, error.detail or error.cause.value,
-            error.cause, transactions, failures, latency_us, advice,
+            device.bus, self._where(device), device.name, device.part, _FAILED_AS.get(error.cause, Verdict.FAILS),
+            error.detail or error.cause.value, error.cause, transactions, failures, latency_us, advice,
         )
 
     def _strangers(self, bus: I2cBus, known: set[int | None]) -> Iterator[Finding]:
@@ -231,68 +325,81 @@ class Prober:
 
     # -- parts that speak, and lines
 
-    def _listen(self, name: str, kind: str, bus: Any, here: list[DeviceConfig]) -> Iterator[Finding]:
-        nodes = [device for device in here if device.role == "valve_node"]
-        speakers = [device for device in here if device.role != "valve_node"]
-        drivers = {device.name: driver_of(device, self._board, bus)[1] for device in speakers}
-        heard: dict[str, int] = dict.fromkeys(drivers, 0)
-        refused: dict[str, DeviceError] = {}
-        strange: set[int] = set()
-        try:
-            for node in nodes:
+    def _listen(self, name: str, here: list[DeviceConfig]) -> Iterator[Finding]:
+        bus = self._buses[name]
+        for node in (device for device in here if device.role == "valve_node"):
+            try:
                 yield self._ask_node(node, bus)
-            if speakers or not nodes:
-                self._hear(kind, bus, drivers, {node.address or 0 for node in nodes}, heard, refused, strange)
-        except DeviceError as error:
-            for device in here:
-                yield self._failed(device, error, 0, 1, None)
-            return
-        seconds = self._listen_ns / NS
-        for device in speakers:
-            count = heard[device.name]
-            if count:
-                yield Finding(
-                    name, _where(device), device.name, device.part, Verdict.SPEAKS, f"{count} samples in {seconds:g} s",
-                    None, count, 0, None, "",
-                )
-            else:
-                silent = DeviceError(name, device.address, Cause.SILENT, f"nothing in {seconds:g} s")
-                yield self._failed(device, refused.get(device.name, silent), 0, 1, None)
-        if strange:
-            listed = ", ".join(f"{can_id:03x}h" for can_id in sorted(strange)[:8])
+            except DeviceError as error:
+                yield self._failed(node, error, 1, 1, None)
+        if self._ears is None:
+            self._ears = self._listen_to_all()
+        ear = self._ears[name]
+        for speaker in ear.speakers:
+            yield self._heard(speaker, ear)
+        if ear.strange:
+            more = " ..." if len(ear.strange) > STRANGE_SHOWN else ""
+            listed = ", ".join(sorted(ear.strange)[:STRANGE_SHOWN]) + more
             yield Finding(
-                name, "-", None, None, Verdict.UNKNOWN, f"frames that nobody here wants: {listed}", None, len(strange),
-                0, None, "another part is on this bus",
+                name, "", None, None, Verdict.UNKNOWN, f"frames that no driver here wants: {listed}", None,
+                len(ear.strange), 0, None, "another part is on this bus, or one of these says more than is used",
             )
 
-    def _hear(
-        self, kind: str, bus: Any, drivers: Mapping[str, Any], node_ids: set[int], heard: dict[str, int],
-        refused: dict[str, DeviceError], strange: set[int],
-    ) -> None:
-        takers: dict[int, list[str]] = {}
-        for name, driver in drivers.items():
-            for can_id in getattr(driver, "can_ids", ()):
-                takers.setdefault(can_id, []).append(name)
-            if kind == "serial":
-                for _ in driver.initialise():
-                    pass
-        end_ns = self._clock.now_ns() + self._listen_ns
-        while self._clock.now_ns() < end_ns:
-            now_ns = self._clock.now_ns()
-            if kind == "serial":
-                for name, driver in drivers.items():
-                    heard[name] += driver.poll(now_ns) is not None
-            else:
-                for frame in _arrived(bus):
-                    names = () if frame.extended else takers.get(frame.can_id, ())
-                    if not names and frame.can_id & 0x7F not in node_ids:
-                        strange.add(frame.can_id)
-                    for name in names:
-                        try:
-                            heard[name] += drivers[name].take(frame, now_ns) is not None
-                        except DeviceError as error:
-                            refused[name] = error
+    def _listen_to_all(self) -> dict[str, _Ear]:
+        """Hear every serial port and CAN bus at the same time."""
+        ears: dict[str, _Ear] = {}
+        for name, config in self._board.buses.items():
+            if config.kind in ("serial", "can") and name not in self._refusals:
+                ears[name] = self._ear(name, config.kind)
+        now_ns = self._clock.now_ns()
+        end_ns = now_ns + self._listen_ns
+        while now_ns < end_ns:
+            for ear in ears.values():
+                ear.listen(now_ns)
             self._clock.sleep_until_ns(now_ns + LISTEN_STEP_NS)
+            now_ns = self._clock.now_ns()
+        return ears
+
+    def _ear(self, name: str, kind: str) -> _Ear:
+        bus = self._buses[name]
+        here = [device for device in self._board.devices if device.bus == name]
+        nodes = frozenset(d.address or 0 for d in here if d.role == "valve_node")
+        ear = _Ear(bus, kind, [], self._clock.now_ns() + self._listen_ns // UNASKED_SHARE, node_ids=nodes)
+        for device in here:
+            if device.role != "valve_node":
+                driver = driver_of(device, self._board, bus)[1]
+                speaker = _Speaker(device, driver)
+                ear.speakers.append(speaker)
+                for can_id in getattr(driver, "can_ids", ()):
+                    ear.takers.setdefault(can_id, []).append(speaker)
+        return ear
+
+    def _heard(self, speaker: _Speaker, ear: _Ear) -> Finding:
+        device, counters = speaker.device, speaker.driver.counters
+        refused, skipped = counters.refused, getattr(counters, "skipped_bytes", 0)
+        # A CAN driver counts every frame, a serial one those that are good.
+        good = counters.frames - (refused if ear.kind == "can" else 0)
+        seconds = self._listen_ns / NS
+        if good > 0:
+            found = f"{good / seconds:.3g} frames a second"
+            found += f", {refused} refused" if refused else ""
+            found += "" if speaker.samples else ", no sample among them yet"
+            return Finding(
+                device.bus, self._where(device), device.name, device.part, Verdict.SPEAKS, found, None, good + refused,
+                refused, None, "",
+            )
+        error = ear.error or speaker.error
+        if error is not None and error.cause is not Cause.TIMEOUT:
+            return self._failed(device, error, refused + 1, refused + 1, None)
+        if skipped:
+            return Finding(
+                device.bus, self._where(device), device.name, device.part, Verdict.FAILS,
+                f"{skipped} bytes in {seconds:g} s, and no frame among them", Cause.PROTOCOL, refused, refused, None,
+                f"check speed_hz ({self._board.buses[device.bus].speed_hz}), and that it is this part",
+            )
+        detail = f"nothing in {seconds:g} s" if error is None else error.detail
+        silent = DeviceError(device.bus, device.address, Cause.SILENT, detail)
+        return self._failed(device, silent, 0, 1, None)
 
     def _ask_node(self, device: DeviceConfig, bus: CanBus) -> Finding:
         """Device type and vendor of a CANopen node, by two SDO uploads. Raises DeviceError of the bus."""
@@ -315,7 +422,8 @@ class Prober:
             return self._failed(device, wrong, 2, 1, latency_us)
         found = f"CiA 401 node, type {values[0]:08x}h, vendor {values[1]:08x}h"
         return Finding(
-            device.bus, _where(device), device.name, device.part, Verdict.ANSWERS, found, None, 2, 0, latency_us, ""
+            device.bus, self._where(device), device.name, device.part, Verdict.ANSWERS, found, None, 2, 0, latency_us,
+            "",
         )
 
     def _sdo(self, client: SdoClient, bus: CanBus, node_id: int, index: int, subindex: int) -> SdoOutcome | None:
@@ -339,10 +447,9 @@ class Prober:
             "valve_arm": lines.valve_arm, "valve_enable": lines.valve_enable, "watchdog_kick": lines.watchdog_kick,
         }
         for bus_name, config in self._board.buses.items():
-            for key in ("scl_line", "sda_line", "mux_reset_line"):
-                line = getattr(config.recovery, key, None)
-                if line is not None:
-                    wanted[f"{bus_name}.{key}"] = line
+            # The lines of the bus's own pins are GPIO only while it is cleared.
+            if config.recovery is not None and config.recovery.mux_reset_line is not None:
+                wanted[f"{bus_name}.mux_reset_line"] = config.recovery.mux_reset_line
         for use, line in wanted.items():
             start_ns = self._meter.wall_ns()
             try:
@@ -357,14 +464,6 @@ class Prober:
                 name, line, use, None, Verdict.ANSWERS, "high" if level else "low", None, 1, 0,
                 (self._meter.wall_ns() - start_ns) / 1e3, "",
             )
-
-
-def _where(device: DeviceConfig) -> str:
-    """Place of a device on its bus, as people write it."""
-    if device.address is None:
-        return "-"
-    where = f"0x{device.address:02x}"
-    return where if device.mux is None else f"{device.mux}.{device.channel} {where}"
 
 
 def _arrived(bus: CanBus) -> Iterator[CanFrame]:

@@ -350,12 +350,14 @@ class Hardware:
 
         Of the flown inertial unit and star tracker it is the one that the sensor plane has, in the body frame.
         """
-        if self._imu is not None and self._imu.owns(self.devices.get(name)):
-            return self.sensors.imu()
         if self._star is not None and name == self._star.name:
             return self.sensors.attitude(now_ns)
-        device = self.devices.get(name) or self.heard[name]
-        return device.reading(now_ns)
+        managed = self.devices.get(name)
+        if managed is None:
+            return self.heard[name].reading(now_ns)
+        if self._imu is not None and self._imu.owns(managed):
+            return self.sensors.imu()
+        return managed.reading(now_ns)
 
     def failures(self) -> int:
         """Failed transactions of all devices since start."""
@@ -485,8 +487,9 @@ class Hardware:
         unit = self.devices[units[0].name]
         if not hasattr(unit.device, "switch"):
             raise ConfigError(board, None, f"buses.{bus}.recovery.rail", f"{units[0].part} switches no rails")
-        switched = [r.name for r in getattr(self._settings[units[0].name], "rails", ()) if r.switched]
-        if rail not in switched:
+        rails = getattr(self._settings[units[0].name], "rails", None)
+        switched = [r.name for r in rails or () if r.switched]
+        if rails is not None and rail not in switched:
             why = f"{units[0].name} switches no rail {rail}; it switches: {', '.join(switched) or 'none'}"
             raise ConfigError(board, None, f"buses.{bus}.recovery.rail", why)
         return PowerCycle(unit, rail)
@@ -496,14 +499,16 @@ class Hardware:
         imu, star, valves = self._imu, self._star, self._valves
         if imu is not None:
             name = next(n for n, m in self.devices.items() if imu.owns(m))
-            counters = imu.counters
-            yield from self._reopener(self._config(name).bus, lambda: _absences(counters.by_cause), lambda: imu.ready)
+            yield from self._reopener(
+                self._config(name).bus, lambda: _absences(imu.counters.by_cause), lambda: imu.ready
+            )
         if star is not None:
-            heard = star.counters
-            well = lambda: star.state is DeviceState.OK  # noqa: E731 - one of three of a kind
-            yield from self._reopener(self._config(star.name).bus, lambda: _absences(heard.by_cause), well)
+            yield from self._reopener(
+                self._config(star.name).bus, lambda: _absences(star.counters.by_cause),
+                lambda: star.state is DeviceState.OK,
+            )
         yield from self._reopener(
-            valves.name, lambda: _absences(valves.counters.errors),
+            self._of_role("valve_node")[0].bus, lambda: _absences(valves.counters.errors),
             lambda: any(node.sample().operational for node in valves.nodes.values()),
         )
 

@@ -112,6 +112,21 @@ class DeviceCounters:
         self.by_cause[cause.value] = self.by_cause.get(cause.value, 0) + 1
 
 
+def _as_of(
+    last: Reading[T], state: DeviceState, doubt: Quality | None, timeout_ns: int, now_ns: int
+) -> Reading[T]:
+    """The last reading with its quality as of ``now_ns``."""
+    if last.value is None or state is DeviceState.LOST:
+        quality = Quality.ABSENT
+    elif doubt is not None:
+        quality = doubt
+    elif now_ns - last.t_ns > timeout_ns:
+        quality = Quality.STALE
+    else:
+        return last
+    return Reading(last.value, last.t_ns, quality)
+
+
 @dataclass(slots=True, eq=False)
 class Task:
     """A sequence ordered of a device (an actuator's write, a memory's read): what it gave once it is done."""
@@ -245,16 +260,7 @@ class ManagedDevice(Generic[T]):
 
     def reading(self, now_ns: int) -> Reading[T]:
         """Last sample with its quality as of ``now_ns``."""
-        last = self._last
-        if last.value is None or self.state is DeviceState.LOST:
-            quality = Quality.ABSENT
-        elif self._doubt is not None:
-            quality = self._doubt
-        elif now_ns - last.t_ns > self._timeout_ns:
-            quality = Quality.STALE
-        else:
-            return last
-        return Reading(last.value, last.t_ns, quality)
+        return _as_of(self._last, self.state, self._doubt, self._timeout_ns, now_ns)
 
     def step(self, now_ns: int) -> DeviceError | None:
         """Use one slot: one transaction on the device's bus. Returns how it failed; never raises DeviceError."""
@@ -435,16 +441,7 @@ class HeardDevice(Generic[T]):
 
     def reading(self, now_ns: int) -> Reading[T]:
         """Last sample with its quality as of ``now_ns``."""
-        last = self._last
-        if last.value is None or self.state is DeviceState.LOST:
-            quality = Quality.ABSENT
-        elif self._doubt is not None:
-            quality = self._doubt
-        elif now_ns - last.t_ns > self._timeout_ns:
-            quality = Quality.STALE
-        else:
-            return last
-        return Reading(last.value, last.t_ns, quality)
+        return _as_of(self._last, self.state, self._doubt, self._timeout_ns, now_ns)
 
     def _silent(self, now_ns: int) -> None:
         self.counters.fail(Cause.SILENT)

@@ -125,21 +125,33 @@ class FaultSet:
     A bus twin keeps :attr:`active` at hand and asks nothing more while that list is empty.
     """
 
-    __slots__ = ("_bus", "_kinds", "_rng", "active")
+    __slots__ = ("_bus", "_kinds", "_recovers", "_rng", "active")
 
-    def __init__(self, bus: str, kinds: Container[FaultKind], rng: np.random.Generator | None) -> None:
-        """Faults of ``bus``, which knows ``kinds``; ``rng`` may be missing as long as nothing is left to chance."""
+    def __init__(
+        self, bus: str, kinds: Container[FaultKind], rng: np.random.Generator | None, *, recovers: bool = False
+    ) -> None:
+        """Faults of ``bus``, which knows ``kinds``.
+
+        ``rng`` may be missing as long as nothing is left to chance; ``recovers`` if the twin calls :meth:`recover`.
+        """
         self._bus = bus
         self._kinds = kinds
         self._rng = rng
+        self._recovers = recovers
         self.active: list[ActiveFault] = []
 
     def inject(self, fault: Fault) -> ActiveFault:
-        """Start a fault. Raises ValueError for a kind this bus cannot show, or for chance without a generator."""
+        """Start a fault.
+
+        Raises:
+            ValueError: a kind this bus cannot show, chance without a generator, a recovery that this bus has not.
+        """
         if fault.kind not in self._kinds:
             raise ValueError(f"{self._bus}: {fault.kind.value} has no meaning on this kind of bus")
         if fault.needs_chance and self._rng is None:
             raise ValueError(f"{self._bus}: {fault.kind.value} left to chance, but the bus was given no generator")
+        if fault.until is not None and not self._recovers:
+            raise ValueError(f"{self._bus}: until has no meaning here; only an I2C bus has a recovery")
         handle = ActiveFault(fault)
         self.active.append(handle)
         return handle

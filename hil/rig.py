@@ -22,7 +22,7 @@ from hil.bus.spi import SimSpiBus
 from hil.can import SimCanBus
 from hil.chips.cia401_valve_node import Cia401ValveNode
 from hil.chips.pca9548a import Pca9548a
-from hil.faults import Fault, FaultKind
+from hil.faults import Fault, FaultKind, Recovery
 from hil.parts import PARTS
 from hil.plant.world import InitialState, Truth, World
 from hil.pulse_rules import PulseRuleChecker
@@ -187,7 +187,7 @@ class Rig:
 def _twin(name: str, config: BusConfig, board: BoardConfig, now_ns: Callable[[], int], rng: np.random.Generator) -> Any:
     """The twin of one bus of a board, with nothing on it yet."""
     if config.kind == "i2c":
-        return SimI2cBus(name, rng)
+        return SimI2cBus(name, rng, clearable=config.recovery is not None and config.recovery.scl_line is not None)
     if config.kind == "spi":
         return SimSpiBus(name, rng)
     if config.kind == "serial":
@@ -274,6 +274,8 @@ def _bus_fault(profile: Profile, bus: Any, **details: Any) -> Start:
         raise ValueError(f"bus_fault: {error}; faults: {kinds}") from None
     # A twin of its own says whether such a fault has a meaning on such a bus.
     _twin(bus, config, board, lambda: 0, np.random.default_rng(0)).inject(fault)
+    if fault.until is Recovery.POWER and (config.recovery is None or config.recovery.rail is None):
+        raise ValueError(f"bus_fault: until is power, but the board switches no rail of {bus}")
     here = [device for device in board.devices if device.bus == bus]
     if fault.address is not None:
         _member(f"address on {bus}", fault.address, [d.address for d in here if d.address is not None])

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 import yaml
 
-from hal.profile.board import ROLE_BUSES, BoardConfig
+from hal.profile.board import ROLE_BUSES, BoardConfig, DeviceConfig
 from hal.profile.body import BodyConfig
 from hal.profile.controllability import worst_balanced_share
 from hal.profile.digest import hardware_profile_hash
@@ -332,6 +332,8 @@ def _check_devices(board: BoardConfig, lines: _Lines) -> None:
     muxes = {device.name: device for device in board.devices if device.role == "mux"}
     taken: dict[tuple[str, str | None, int | None, int | None], str] = {}
     upstream: dict[tuple[str, int | None], str] = {}
+    behind: dict[tuple[str, int | None], DeviceConfig] = {}
+    ports: dict[str, str] = {}
     for index, device in enumerate(board.devices):
         path: list[str | int] = ["devices", index]
         bus = board.buses.get(device.bus)
@@ -351,12 +353,24 @@ def _check_devices(board: BoardConfig, lines: _Lines) -> None:
             raise lines.error([*path, "mux"], "a multiplexer behind a multiplexer is not supported")
         if (device.mux is None) != (device.channel is None):
             raise lines.error([*path, "mux"], "mux and channel go together")
+        if bus.kind == "serial":
+            if device.address is not None:
+                raise lines.error([*path, "address"], "a serial port has no addresses")
+            if device.bus in ports:
+                why = f"{device.name} and {ports[device.bus]} share the port {device.bus}; one device is allowed"
+                raise lines.error([*path, "bus"], why)
+            ports[device.bus] = device.name
         if device.mux is not None:
             mux = muxes.get(device.mux)
             if mux is None:
                 raise lines.error([*path, "mux"], f"no device {device.mux} with role mux")
             if mux.bus != device.bus:
                 raise lines.error([*path, "mux"], f"{device.mux} is on {mux.bus}, not on {device.bus}")
+            other = behind.setdefault((device.bus, device.address), device)
+            if other.mux != device.mux:
+                # Each multiplexer has a channel through of its own, so both would answer at once.
+                why = f"{device.name} behind {device.mux} and {other.name} behind {other.mux} share one address"
+                raise lines.error([*path, "address"], f"{why} on {device.bus}")
         elif bus.kind == "i2c":
             upstream[(device.bus, device.address)] = device.name
         place = (device.bus, device.mux, device.channel, device.address)
@@ -378,10 +392,10 @@ def _check_devices(board: BoardConfig, lines: _Lines) -> None:
             why = f"{device.name}: valve nodes are on {device.bus}; their CANopen identifiers must not be shared"
             raise lines.error(["devices", index, "bus"], why)
         if device.mux is not None and (device.bus, device.address) in upstream:
-            other = upstream[(device.bus, device.address)]
+            before = upstream[(device.bus, device.address)]
             raise lines.error(
                 ["devices", index, "address"],
-                f"{device.name} behind {device.mux} and {other} before it share one address on {device.bus}",
+                f"{device.name} behind {device.mux} and {before} before it share one address on {device.bus}",
             )
 
 

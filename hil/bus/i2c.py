@@ -61,10 +61,11 @@ class SimI2cBus:
     a switch hits only while that channel is open; STUCK_BUS there then takes the whole bus, as a held data line does.
     """
 
-    def __init__(self, name: str, rng: np.random.Generator | None = None) -> None:
-        """An empty bus; ``rng`` is needed only for faults left to chance."""
+    def __init__(self, name: str, rng: np.random.Generator | None = None, *, clearable: bool = True) -> None:
+        """An empty bus; ``rng`` is needed only for faults left to chance. ``clearable``: its lines can be clocked."""
         self.name = name
-        self._faults = FaultSet(name, _KINDS, rng)
+        self._clearable = clearable
+        self._faults = FaultSet(name, _KINDS, rng, recovers=True)
         self._active = self._faults.active
         self._chips: dict[int, I2cChip] = {}
         self._switches: list[I2cSwitch] = []
@@ -76,7 +77,9 @@ class SimI2cBus:
         """How often flight software sent nine clocks, and opened the adapter anew."""
 
     def clear_bus(self) -> None:
-        """Nine clocks and a STOP from the flight computer: ends the faults that this ends."""
+        """Nine clocks and a STOP from the flight computer: ends the faults that this ends. PROTOCOL if it can't."""
+        if not self._clearable:
+            raise DeviceError(self.name, None, Cause.PROTOCOL, "the board names no lines to clock this bus by hand")
         self.cleared += 1
         self._faults.recover(Recovery.CLEAR)
 
@@ -174,7 +177,7 @@ class SimI2cBus:
         for address in contended:
             del route[address]
         self._route = route if self._powered else {}
-        self._contended = frozenset(contended)
+        self._contended = frozenset(contended if self._powered else ())
 
     def _channel_open(self, channel: int) -> bool:
         return any(switch.enabled >> channel & 1 for switch in self._switches)

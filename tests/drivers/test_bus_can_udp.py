@@ -262,3 +262,39 @@ def test_every_frame_of_python_can_is_heard(port: int) -> None:
     assert bus.counters.unsupported == 2
     bus.close()
     peer.bus.shutdown()
+
+
+def written(can_id: int, data: bytes, **changes: object) -> bytes:
+    """A datagram as python-can writes it."""
+    fields = {
+        "timestamp": 1.5, "arbitration_id": can_id, "is_extended_id": False, "is_remote_frame": False,
+        "is_error_frame": False, "channel": None, "dlc": len(data), "data": data, "is_fd": False,
+        "bitrate_switch": False, "error_state_indicator": False,
+    }
+    return msgspec.msgpack.encode({**fields, **changes})
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.integers(0, 0x7FF), st.binary(max_size=8), st.floats(0.0, 2e9)), max_size=30))
+def test_a_shape_that_was_seen_before_means_the_same_as_decoding_it_again(frames) -> None:
+    bus = UdpCanBus("can_a", "239.74.163.9", 43219)
+    try:
+        for can_id, data, stamp in frames * 2:
+            got = bus._frame(written(can_id, data, timestamp=stamp))
+            assert got == CanFrame(can_id, data, False)
+    finally:
+        bus.close()
+
+
+def test_a_known_shape_with_another_end_or_start_is_looked_at_again() -> None:
+    bus = UdpCanBus("can_a", "239.74.163.9", 43220)
+    try:
+        good = written(0x181, b"12345678")
+        assert bus._frame(good) == CanFrame(0x181, b"12345678")
+        assert bus._frame(written(0x181, b"12345678", is_fd=True)) is None
+        assert bus._frame(b"\x8c" + good[1:]) is None
+        assert bus._frame(good[:-1] + b"\xc3") == CanFrame(0x181, b"12345678")  # an error state of the sender
+        bus.set_filters({0x200})
+        assert bus._frame(good) is None
+    finally:
+        bus.close()

@@ -21,7 +21,7 @@ import hil.parts
 import hil.rig
 from bench.fuzz import break_codec
 from comms.dictionary import COMMANDS, TELEMETRY
-from drivers.device import OracleKind
+from drivers.device import Oracle, OracleKind
 from drivers.errors import Cause
 from fdir.codes import Code
 from fdir.gating import CLASS_CHECKS
@@ -98,8 +98,7 @@ def test_the_committed_pages_are_current() -> None:
 
 
 def test_no_page_is_left_of_a_table_that_moved() -> None:
-    printed = {DOCS / name for name in pages()}
-    assert set((DOCS / "reference").glob("*.md")) | set(DOCS.glob("*.md")) == printed
+    assert set((DOCS / "reference").glob("*.md")) <= {DOCS / name for name in pages()}
 
 
 def test_writing_makes_a_folder_current_and_a_change_makes_it_stale(tmp_path: Path) -> None:
@@ -202,8 +201,7 @@ def test_the_count_of_independent_parts_is_the_page_s_own() -> None:
 @pytest.mark.parametrize("kind", OracleKind)
 def test_formulas_alone_are_nothing_independent(kind: OracleKind) -> None:
     module = ModuleType("drivers.abc")
-    module.ORACLES = ((kind, "what was compared"),)  # type: ignore[attr-defined]
-    module.ORACLES = tuple(type(parts()[0][1].ORACLES[0])(*pair) for pair in module.ORACLES)  # type: ignore[attr-defined]
+    module.ORACLES = (Oracle(kind, "what was compared"),)  # type: ignore[attr-defined]
     assert independent(module) is (kind not in (OracleKind.FORMULA, OracleKind.NOTHING))
 
 

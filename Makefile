@@ -42,7 +42,7 @@ bench: $(VENV)/.dev  ## measure every figure beside its reference (ONLY=spine fo
 hil: $(VENV)/.dev  ## fly every scenario of the suite on the rig
 	@$(BIN)/python -m pytest tests/scenarios $(ARGS)
 
-docs: $(VENV)/.run  ## print docs/reference from the tables
+docs: $(VENV)/.run  ## print docs/chips.md and docs/reference from the tables
 	@$(BIN)/qiki docs
 
 lock:  ## write down the exact versions that a fresh install takes

@@ -95,6 +95,7 @@ class Device(RegisterDevice):
     def __init__(self, bus: I2cBus, address: int, settings: Settings) -> None:
         super().__init__(bus, address)
         self.settings = settings
+        self._converting = False
         rate = _RATE[settings.rate_hz] << 5 | SINGLE_SHOT | COMPARATOR_OFF
         self._plan = tuple(
             (
@@ -128,21 +129,32 @@ class Device(RegisterDevice):
         Raises:
             DeviceError: RESET if the configuration isn't what was written, STALE_COUNTER if a conversion does not end.
         """
+        if self._converting:
+            # A sample was broken off: what would end next is a conversion of another channel.
+            yield from self._await_end(None)
+            yield
         values: list[float | None] = []
         for index, (word, range_v) in enumerate(self._plan):
             if index:
                 yield
+            self._converting = True
             self._write(CONFIGURATION, word.to_bytes(2, "big"))
-            held = 0
-            looks = 0
-            while not held & OS:
-                if looks == POLLS:
-                    raise self.place.error(Cause.STALE_COUNTER, "the conversion does not end")
-                looks += 1
-                yield
-                held = int.from_bytes(self._read(CONFIGURATION, 2), "big")
-                if (held | OS) != word:
-                    raise self.place.error(Cause.RESET, f"configuration is {held:04x}h instead of {word:04x}h")
+            yield
+            yield from self._await_end(word)
             yield
             values.append(voltage_v(self._read(CONVERSION, 2), range_v, self.place))
         return AnalogSample(tuple(values))
+
+    def _await_end(self, word: int | None) -> Generator[None, None, None]:
+        """Looks at the configuration, which must be ``word``, until no conversion runs."""
+        for look in range(POLLS):
+            if look:
+                yield
+            held = int.from_bytes(self._read(CONFIGURATION, 2), "big")
+            if word is not None and held | OS != word:
+                self._converting = False
+                raise self.place.error(Cause.RESET, f"configuration is {held:04x}h instead of {word:04x}h")
+            if held & OS:
+                self._converting = False
+                return
+        raise self.place.error(Cause.STALE_COUNTER, "the conversion does not end")

@@ -20,7 +20,7 @@ database puts it into bytes 1 and 2. Lateral values are positive to the left of 
 rate, positive for a left turn.
 
 A scan is complete with the announced number of 60Bh frames. When the next header comes first, what did come is handed
-out with ``announced`` larger than its length, and counted. A frame of zeros or of ones stands for both ends of every
+out with ``announced`` larger than its length, and counted, unless the radar was silent in between. A frame of zeros or of ones stands for both ends of every
 distance at once and is refused, as is any distance or speed at the end of its range: the truth is beyond.
 
 While 201h reports an error, or after ``configuration_frames`` a configuration that isn't the ordered one, every scan is
@@ -65,6 +65,8 @@ RCS_LSB_DB = 0.5
 LONG_ZERO, LAT_ZERO, VLONG_ZERO, VLAT_ZERO, RCS_ZERO = 2500, 1023, 512, 256, 128
 LONG_END, LAT_END, VLONG_END, VLAT_END = 0x1FFF, 0x7FF, 0x3FF, 0x1FF
 MAX_DISTANCE_LSB_M = 2
+LONGEST_CYCLE_NS = 500_000_000
+"""A cut scan that is older when the next one begins is dropped; a cycle lasts 72 ms."""
 STATES_TO_OBEY = 2
 """Reports of the state that may still show the old configuration."""
 
@@ -356,6 +358,7 @@ class Device:
         if settings.extended:
             self._handlers[EXTENDED + base] = self._on_extended
         self._header: ListHeader | None = None
+        self._header_ns = 0
         self._objects: list[RadarObject] = []
         self._ids: set[int] = set()
         self._empty: RadarScan | None = None
@@ -414,7 +417,12 @@ class Device:
             raise
         waiting, self._empty = self._empty, None
         before = self._header
-        if before is not None:
+        began_ns, self._header_ns = self._header_ns, self.heard_ns or 0
+        if self._header_ns - began_ns > LONGEST_CYCLE_NS:
+            # The radar was silent meanwhile: what it said before is nothing new.
+            self.counters.short += before is not None
+            waiting = None
+        elif before is not None:
             self.counters.short += 1
             waiting = RadarScan(before.counter, before.objects, tuple(self._objects))
         self.quality.clear()

@@ -190,6 +190,7 @@ class Device(ConfiguredDevice):
         self.settings = settings
         self._second = -1
         self._repeats = 0
+        self._setting = False
 
     def identify(self) -> Generator[None, None, str]:
         """The part has no identity: registers that could be a DS3231's, 1 transaction. Raises WRONG_ID."""
@@ -226,26 +227,35 @@ class Device(ConfiguredDevice):
         self._second = sample.unix_s
         if self._repeats > FIRST_CONVERSION_POLLS:
             raise self.place.error(Cause.STALE_COUNTER, "the clock stands")
-        return sample
+        # The chip can't be made to doubt itself, so a setting that was not finished is remembered here.
+        return RtcSample(sample.unix_s, False, sample.temperature_c) if self._setting else sample
 
     def set_time(self, unix_s: int) -> Generator[None, None, None]:
-        """Set the clock, written once, then withdraw its doubt and read both back: 4 transactions.
+        """Set the clock, written once, and withdraw its doubt when it goes on from there: 4 transactions.
+
+        Until this has ended well, or another setting has, samples are not trusted.
 
         Raises:
             DeviceError: PROTOCOL outside 2000..2199, before anything is sent; IMPLAUSIBLE if the clock does not go on
                 from there, or OSF stays: the oscillator does not run.
         """
-        self._write(TIME, time_registers(unix_s, self.place))
+        registers = time_registers(unix_s, self.place)
+        self._setting = True
         self._second = -1
+        self._write(TIME, registers)
         yield
-        status = self._read(STATUS, 1)[0]
-        if status & STATUS_RESERVED:
-            raise self.place.error(Cause.IMPLAUSIBLE, f"status {status:02x}h")
+        status = self._read_set(unix_s)[STATUS]
         yield
         self._write(STATUS, bytes((status & ~STOPPED,)))
         yield
-        sample = clock(self._read(TIME, LENGTH), self.place)
-        if not sample.trusted:
+        if self._read_set(unix_s)[STATUS] & STOPPED:
             raise self.place.error(Cause.IMPLAUSIBLE, "the oscillator does not run")
+        self._setting = False
+
+    def _read_set(self, unix_s: int) -> bytes:
+        """Registers 00h..12h of a clock that was set just now: 1 transaction. Raises IMPLAUSIBLE as ``set_time``."""
+        data = self._read(TIME, LENGTH)
+        sample = clock(data, self.place)
         if not 0 <= sample.unix_s - unix_s <= SETTING_TAKES_S:
             raise self.place.error(Cause.IMPLAUSIBLE, f"the clock says {sample.unix_s} s after {unix_s} s was set")
+        return data

@@ -113,6 +113,7 @@ class Device:
         # /dev/watchdog is the old name of the first one.
         self._folder = sys / "class/watchdog" / (name if name[-1:].isdigit() else f"{name}0")
         self._fd = -1
+        self._accepted = False
         self._reports_reset = False
 
     @property
@@ -138,6 +139,8 @@ class Device:
         self._identify()
         if not self.running:
             self._open()
+        if not self._accepted:
+            self._examine()
         self.kick()
         wanted = self.settings.timeout_s
         self._number(SET_TIMEOUT, wanted)
@@ -163,6 +166,7 @@ class Device:
     def close(self) -> None:
         """Close the node and leave the countdown running: within the time-out the computer is reset."""
         fd, self._fd = self._fd, -1
+        self._accepted = False
         if fd >= 0:
             os.close(fd)
 
@@ -192,6 +196,9 @@ class Device:
             if error.errno == errno.EBUSY:
                 raise InUse("watchdog", None, path) from None
             raise opening_error("watchdog", None, path, error) from None
+
+    def _examine(self) -> None:
+        """Refuse an open watchdog that is none to rely on; asked again until it is accepted."""
         data = bytearray(_INFO.size)
         self._call(GET_SUPPORT, data)
         info = watchdog_info(bytes(data), self.place)
@@ -202,6 +209,7 @@ class Device:
         self._accept(info.identity)
         if not info.options & CAN_SET_TIMEOUT:
             raise self.place.error(Cause.PROTOCOL, f"{info.identity} has no time-out that can be set")
+        self._accepted = True
 
     def _time_left(self) -> int | None:
         try:

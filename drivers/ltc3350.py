@@ -257,9 +257,11 @@ class Device(ConfiguredDevice):
         self._samples += 1
         if self._samples >= self.settings.slow_every:
             self._samples = 0
-            yield
-            self._slow(_SLOW_REGISTERS[self._turn])
+            register = _SLOW_REGISTERS[self._turn]
+            # The turn goes on whatever becomes of it: a result that is refused again and again must not hide a restart.
             self._turn = (self._turn + 1) % len(_SLOW_REGISTERS)
+            yield
+            self._slow(register)
         settings = self.settings
         return SupercapSample(
             stack_voltage_v(stack, settings.cells, self.place), input_voltage_v(source, self.place),
@@ -274,9 +276,12 @@ class Device(ConfiguredDevice):
             self._scrub()
         elif register == MEAS_CAP and self._has_capacitance:
             data = self._read(MEAS_CAP, 2)
+            self._capacitance_f = None  # one that is refused is not followed by an older one
             self._capacitance_f = capacitance_f(data, settings.rt_ohm, settings.rtst_ohm, self.place)
         elif register == MEAS_ESR and self._has_esr:
-            self._esr_ohm = esr_ohm(self._read(MEAS_ESR, 2), settings.sense_ohm, self.place)
+            data = self._read(MEAS_ESR, 2)
+            self._esr_ohm = None
+            self._esr_ohm = esr_ohm(data, settings.sense_ohm, self.place)
         else:
             self._read_monitor()
 

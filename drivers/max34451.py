@@ -34,8 +34,8 @@ from drivers.errors import Cause
 from drivers.samples import RailSample
 
 __all__ = [
-    "CODECS", "ORACLES", "REGISTERS", "Device", "Rail", "Settings", "current_a", "iout_status", "temperature_c",
-    "temperature_status", "voltage_v", "vout_status",
+    "CODECS", "ORACLES", "REGISTERS", "Device", "Rail", "Settings", "current_a", "iout_status", "operation_bits",
+    "temperature_c", "temperature_status", "voltage_v", "vout_status",
 ]
 
 CHANNEL_CONFIG = 0xE4
@@ -65,6 +65,7 @@ SENSOR_FAULT = 0x7FFF
 SENSOR_DISABLED = 0x0000
 TEMPERATURE_LIMITS_C = (-55.0, 150.0)
 
+OPERATION_RESERVED = 0x03
 VOUT_RESERVED = 0x0B
 IOUT_RESERVED = 0x4F
 TEMPERATURE_RESERVED = 0x3F
@@ -199,6 +200,14 @@ def temperature_status(data: bytes, place: Place = NOWHERE) -> int:
     return _status(data, TEMPERATURE_RESERVED, place)
 
 
+def operation_bits(data: bytes, place: Place = NOWHERE) -> int:
+    """OPERATION from 1 byte; bit 7 is on. Raises IMPLAUSIBLE for bits that the part doesn't have (all ones)."""
+    operation = whole(data, 1, place)[0]
+    if operation & OPERATION_RESERVED:
+        raise place.error(Cause.IMPLAUSIBLE, f"OPERATION is {operation:02x}h")
+    return operation
+
+
 def _positive(data: bytes, what: str, place: Place) -> int:
     raw = int.from_bytes(whole(data, 2, place), "little")
     if raw >= _WORD_LIMIT:
@@ -297,7 +306,7 @@ class Device(ConfiguredDevice):
             alive = alive or any(data) or status != 0
             yield
             if channel.switched:
-                operation = (yield from self._at(channel.page, pmbus.OPERATION, 1))[0]
+                operation = operation_bits((yield from self._at(channel.page, pmbus.OPERATION, 1)), place)
                 alive = alive or operation != 0
                 on.append(bool(operation & 0x80))
                 yield
@@ -395,6 +404,7 @@ CODECS = (
     Codec("READ_VOUT", voltage_v, 2),
     Codec("READ_IOUT", current_a, 2),
     Codec("READ_TEMPERATURE_1", temperature_c, 2),
+    Codec("OPERATION", operation_bits, 1),
     Codec("STATUS_VOUT", vout_status, 1),
     Codec("STATUS_IOUT", iout_status, 1),
     Codec("STATUS_TEMPERATURE", temperature_status, 1),

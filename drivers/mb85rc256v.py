@@ -262,6 +262,15 @@ class Device:
         yield
         second, sound = yield from self._examine(slot, 1)
         self._note(slot, 1, sound)
+        # One whole copy beside a blank one: before the whole one passes for the newest, the other is asked again.
+        if first is None and second is not None and self._copies[slot][0] is None:
+            yield
+            first, sound = yield from self._examine(slot, 0)
+            self._note(slot, 0, sound)
+        elif second is None and first is not None and self._copies[slot][1] is None:
+            yield
+            second, sound = yield from self._examine(slot, 1)
+            self._note(slot, 1, sound)
         return first, second
 
     def _examine(self, slot: int, copy: int) -> Generator[None, None, tuple[Stored | None, bool | None]]:

@@ -72,6 +72,9 @@ _WORDS = MappingProxyType({
 })
 """Device errors by their code (ST's API, VL53L0X_DEVICEERROR); 15 has no meaning."""
 
+DISMISSALS = 2
+"""Times that a result is dismissed: a measurement that was under way may end between the first and the look at it."""
+
 _CONFIGURED = Setting("interrupt configuration", INTERRUPT_CONFIG, bytes((NEW_SAMPLE,)))
 
 REGISTERS = (
@@ -126,6 +129,7 @@ class Device(ConfiguredDevice):
     def __init__(self, bus: I2cBus, address: int, settings: Settings) -> None:
         super().__init__(bus, address, settings.scrub_every)
         self.settings = settings
+        self._begun = False
 
     def identify(self) -> Generator[None, None, str]:
         """Model and revision: 1 transaction. Raises WRONG_ID."""
@@ -152,6 +156,10 @@ class Device(ConfiguredDevice):
         if self._lost is not None:
             self._scrub()
             yield
+        if not self._begun:
+            # The beginning failed on the way: nothing runs, and nothing would ever end.
+            yield from self._begin()
+            return None
         data = self._read(INTERRUPT_STATUS, 1 + RESULT_LENGTH)
         pending = data[0] & PENDING
         if pending not in (0, NEW_SAMPLE):
@@ -174,12 +182,19 @@ class Device(ConfiguredDevice):
         return RangeSample(sample.range_m + self.settings.offset_m, sample.strength, None, sample.status)
 
     def _begin(self) -> Generator[None, None, None]:
-        """Dismiss a result, prove that it is gone, begin a measurement: 3 transactions."""
-        self._write(INTERRUPT_CLEAR, CLEAR)
-        yield
-        pending = self._read(INTERRUPT_STATUS, 1)[0]
-        if pending & PENDING:
+        """Dismiss a result, prove that it is gone, begin a measurement: 3 transactions, or 5."""
+        self._begun = False
+        for look in range(DISMISSALS):
+            if look:
+                yield
+            self._write(INTERRUPT_CLEAR, CLEAR)
+            yield
+            pending = self._read(INTERRUPT_STATUS, 1)[0]
+            if not pending & PENDING:
+                break
+        else:
             raise self.place.error(Cause.STALE_COUNTER, f"interrupt status stays {pending:02x}h: a result can't be new")
         yield
         self._write(SYSRANGE_START, ONCE)
+        self._begun = True
         self._await_first_conversion()

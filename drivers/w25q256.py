@@ -26,7 +26,7 @@ from msgspec import Meta, Struct
 
 from drivers.bus.protocol import SpiBus
 from drivers.device import NOWHERE, Access, Codec, Oracle, OracleKind, Place, Register, whole
-from drivers.errors import Cause
+from drivers.errors import Cause, DeviceError
 from drivers.spi_register import SpiRegisterDevice
 
 __all__ = [
@@ -163,11 +163,24 @@ class Device(SpiRegisterDevice):
     def initialise(self) -> Generator[None, None, None]:
         """Identity, end of whatever was going on, protection: 5 transactions, 5 more a register that protects.
 
+        A chip that still programs or erases says nothing but its status; its identity is asked again after that.
+
         Raises:
             DeviceError: WRONG_ID, ABSENT; TIMEOUT when the chip stays busy; IMPLAUSIBLE when it is protected and that
                 is not to be, or can't be, cleared.
         """
-        yield from self.identify()
+        try:
+            yield from self.identify()
+        except DeviceError as error:
+            if error.cause is not Cause.ABSENT:
+                raise
+            yield
+            if not self._status(0) & BUSY:
+                raise
+            yield
+            yield from self._until_idle()
+            yield
+            yield from self.identify()
         yield
         yield from self._until_idle()
         for index in range(3):
@@ -175,7 +188,10 @@ class Device(SpiRegisterDevice):
             yield from self._unprotect(index)
 
     def acquire(self) -> Generator[None, None, FlashHealth]:
-        """Its health: 4 transactions."""
+        """Its health: 4 transactions, after the end of what was left going on."""
+        if self._maybe_busy:
+            yield from self._until_idle()
+            yield
         data = self._read(JEDEC_ID, 3)
         for opcode in READ_STATUS:
             yield

@@ -31,6 +31,7 @@ IO_PROFILE = 401
 SDO_TIMEOUT_NS = 200_000_000
 SDO_STEP_NS = 1_000_000
 FRAMES_A_STEP = 256
+DRAIN_READS, DRAIN_BYTES = 1024, 4096
 STRANGE_SHOWN = 8
 UNASKED_SHARE = 4
 """The first quarter of the listening only listens: most parts speak unasked."""
@@ -136,6 +137,15 @@ class _Ear:
     strange: set[str] = field(default_factory=set)
     error: DeviceError | None = None
     """Of the bus: it was not listened to any further."""
+
+    def drain(self) -> None:
+        """Leave out what had arrived before. Never raises DeviceError."""
+        try:
+            for _ in range(DRAIN_READS):
+                if not (self.bus.read(DRAIN_BYTES) if self.kind == "serial" else self.bus.receive()):
+                    return
+        except DeviceError as error:
+            self.error = error
 
     def listen(self, now_ns: int) -> None:
         """Hear what has arrived. Never raises DeviceError."""
@@ -372,6 +382,7 @@ class Prober:
                 ear.speakers.append(speaker)
                 for can_id in getattr(driver, "can_ids", ()):
                     ear.takers.setdefault(can_id, []).append(speaker)
+        ear.drain()
         return ear
 
     def _heard(self, speaker: _Speaker, ear: _Ear) -> Finding:
@@ -382,7 +393,7 @@ class Prober:
         seconds = self._listen_ns / NS
         if good > 0:
             found = f"{good / seconds:.3g} frames a second"
-            found += f", {refused} refused" if refused else ""
+            found += f", {refused} refused" if refused > 1 else ""  # the first may have been cut
             found += "" if speaker.samples else ", no sample among them yet"
             return Finding(
                 device.bus, self._where(device), device.name, device.part, Verdict.SPEAKS, found, None, good + refused,
@@ -449,7 +460,7 @@ class Prober:
         for bus_name, config in self._board.buses.items():
             # The lines of the bus's own pins are GPIO only while it is cleared.
             if config.recovery is not None and config.recovery.mux_reset_line is not None:
-                wanted[f"{bus_name}.mux_reset_line"] = config.recovery.mux_reset_line
+                wanted[f"{bus_name} mux reset"] = config.recovery.mux_reset_line
         for use, line in wanted.items():
             start_ns = self._meter.wall_ns()
             try:

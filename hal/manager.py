@@ -140,9 +140,10 @@ class Task:
 class Guard(Protocol):
     """Decides whether a bus may be used, and hears how its transfers end."""
 
-    @property
-    def in_service(self) -> bool:
-        """Whether a slot may be granted."""
+    in_service: bool
+    """Whether a slot may be granted."""
+    failing: bool
+    """Whether the last transfer failed: the next that goes well is to be noted."""
 
     def note(self, device: str, error: DeviceError | None, now_ns: int) -> None:
         """A transaction of ``device`` ended."""
@@ -166,8 +167,8 @@ class ManagedDevice(Generic[T]):
 
     __slots__ = (
         "_back_off_ns", "_consecutive", "_doubt", "_first_pause_ns", "_holds", "_last", "_reinitialisations",
-        "_reset_ns", "_sequence", "_switched", "_task", "_tasks", "_timeout_ns", "channel", "counters", "device",
-        "due_ns", "events", "name", "period_ns", "state",
+        "_reset_ns", "_sequence", "_switched", "_task", "_timeout_ns", "channel", "counters", "device",
+        "due_ns", "events", "name", "period_ns", "state", "tasks",
     )
 
     def __init__(
@@ -193,13 +194,14 @@ class ManagedDevice(Generic[T]):
         self._first_pause_ns = self._back_off_ns = pause_ns
         self._holds = 0
         self._reset_ns = -RESET_AGAIN_NS
-        self._tasks: deque[Task] = deque()
+        self.tasks: deque[Task] = deque()
+        """What is ordered of it, oldest first; see ``order``."""
         self._task: Task | None = None
 
     def order(self, sequence: Generator[None, None, Any]) -> Task:
         """Have a sequence of the driver run in this device's slots, before its next sample."""
         task = Task(sequence)
-        self._tasks.append(task)
+        self.tasks.append(task)
         return task
 
     def restart(self, now_ns: int) -> None:
@@ -218,17 +220,12 @@ class ManagedDevice(Generic[T]):
             self._set_state(DeviceState.LOST, now_ns, cause)
         self.due_ns = now_ns
 
-    @property
-    def ordered(self) -> bool:
-        """Whether something is ordered of it that it can do now."""
-        return bool(self._tasks) and self.ready
-
     def _abandon(self, cause: Cause) -> None:
         self._sequence = None
         self._switched = False
         self._fail_task(DeviceError(self.name, None, cause, "the device was taken out of service"))
-        while self._tasks:
-            self._task = self._tasks.popleft()
+        while self.tasks:
+            self._task = self.tasks.popleft()
             self._fail_task(DeviceError(self.name, None, cause, "the device was taken out of service"))
 
     def _fail_task(self, error: DeviceError) -> None:
@@ -288,8 +285,8 @@ class ManagedDevice(Generic[T]):
     def _begin(self) -> Generator[None, None, Any]:
         if self.state in (DeviceState.INIT, DeviceState.LOST):
             return self.device.initialise()
-        if self._tasks:
-            self._task = self._tasks.popleft()
+        if self.tasks:
+            self._task = self.tasks.popleft()
             return self._task.sequence
         return self.device.acquire()
 
@@ -426,7 +423,7 @@ class HeardDevice(Generic[T]):
         """A whole sample has arrived."""
         self.counters.samples += 1
         self._heard_ns = now_ns
-        self._setups = 0
+        self._setup_ns = self._setups = 0
         self._doubt = None
         self._last = Reading(sample, now_ns, Quality.OK)
         if self.state is not DeviceState.OK:
@@ -507,15 +504,18 @@ class BusSlots:
         error = device.step(now_ns)
         self._current = device if device.busy else None
         if guard is not None:
-            guard.note(device.name, error, now_ns)
-            if error is not None and error.cause in HOLDS:
-                device.blame(now_ns)
+            if error is not None:
+                guard.note(device.name, error, now_ns)
+                if error.cause in HOLDS:
+                    device.blame(now_ns)
+            elif guard.failing:
+                guard.note(device.name, None, now_ns)
 
     def _most_overdue(self, now_ns: int) -> ManagedDevice[Any] | None:
         best: ManagedDevice[Any] | None = None
         best_due = now_ns + 1
         for device in self._devices:
-            if device.ordered:
+            if device.tasks and device.ready:
                 return device
             if device.due_ns < best_due and (device.period_ns or device.state is not DeviceState.OK):
                 best, best_due = device, device.due_ns

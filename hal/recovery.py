@@ -211,6 +211,10 @@ class BusGuard:
         self.name = name
         self.counters = BusCounters()
         self.state = DeviceState.OK
+        self.in_service = True
+        """Whether transfers may be made."""
+        self.failing = False
+        """Whether the last transfer failed."""
         self._steps: list[tuple[Rung, Step | None]] = [(Rung.RETRY, None), *actions]
         if power is not None:
             self._steps.append((Rung.POWER, None))
@@ -233,18 +237,14 @@ class BusGuard:
         self._doubted = False
         self._row_quiet_ns = 0
 
-    @property
-    def in_service(self) -> bool:
-        """Whether transfers may be made."""
-        return self.state is DeviceState.OK
-
     def note(self, device: str, error: DeviceError | None, now_ns: int) -> None:
         """Hear how a transfer of ``device`` ended: ``None`` for well."""
         if error is None:
-            if self._failed:
-                self._failed = 0
-                self._failed_devices.clear()
+            self._failed = 0
+            self._failed_devices.clear()
+            self.failing = False
             return
+        self.failing = True
         self._failed += 1
         self._failed_devices.add(device)
         if self._whole_bus(error):
@@ -357,5 +357,6 @@ class BusGuard:
 
     def _set(self, state: DeviceState, now_ns: int) -> None:
         self.state = state
+        self.in_service = state is DeviceState.OK
         cause = None if state is DeviceState.OK else self._cause
         self._events.append(HealthEvent(now_ns, f"bus {self.name}", state, cause))

@@ -294,10 +294,17 @@ class SocketCanBus:
         return frames
 
     def set_filters(self, can_ids: Collection[int] | None) -> None:
-        """Receive data frames with these 11-bit ids only; ``None`` for everything. A reopened socket keeps it."""
+        """Receive data frames with these 11-bit ids only; ``None`` for everything. A reopened socket keeps it.
+
+        Raises ABSENT for a socket that was closed or has lost its interface; the next one takes the filters over.
+        """
         self._filters = can_ids
-        if not self._given:
+        if self._given:
+            return
+        try:
             self._filter(self._sock)
+        except OSError as error:
+            raise self._lost(error) from None
 
     @property
     def is_bus_off(self) -> bool:

@@ -131,7 +131,7 @@ class UdpCanBus:
         self._drops = DropCount()
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(_Wire).decode
-        # All between time stamp and data of frames with eight bytes that were taken: the same bytes mean the same again.
+        # All between time stamp and data of frames with eight bytes that were taken: equal bytes mean the same again.
         self._shapes: dict[bytes, tuple[int, bool]] = {}
         self._open()
 
@@ -230,9 +230,16 @@ class UdpCanBus:
 
     def _open(self) -> None:
         group, port = self._group
-        self._in = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         interface = self._join[4:]
+        try:
+            self._in = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        except OSError as error:
+            raise opening_error(self.name, None, "a UDP socket", error) from None
+        try:
+            self._out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        except OSError as error:
+            self._in.close()
+            raise opening_error(self.name, None, "a UDP socket", error) from None
         try:
             for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
                 self._in.setsockopt(socket.SOL_SOCKET, option, 1)

@@ -149,7 +149,12 @@ class GpioChip:
             except OSError as error:
                 refused = error
                 continue
-            info = chip.get_info()
+            try:
+                info = chip.get_info()
+            except OSError as error:  # unplugged meanwhile
+                chip.close()
+                refused = error
+                continue
             if self.chip in (info.label, info.name):
                 return chip
             labels.append(info.label)

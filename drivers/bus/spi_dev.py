@@ -58,9 +58,13 @@ class SpiHandle(Protocol):
 
 
 def open_spidev(path: str) -> SpiHandle:
-    """Open a node with spidev."""
+    """Open a node with spidev; nothing stays open if it turns out to be something else."""
     handle: Any = load_library("", "spidev", "spidev").SpiDev()
-    handle.open_path(path)
+    try:
+        handle.open_path(path)
+    except OSError:
+        handle.close()  # the library leaves the node open when its first question fails
+        raise
     opened: SpiHandle = handle
     return opened
 
@@ -140,11 +144,20 @@ class LinuxSpiBus:
         return self._policy.once(self._transfer, select, data)
 
     def reopen(self) -> None:
-        """Close and open every chip select in use: a rung of the recovery ladder. Raises as ``configure`` does."""
+        """Close and open every chip select in use: a rung of the recovery ladder.
+
+        One that can't be opened doesn't keep the others closed. Raises as ``configure`` does, for the first of those.
+        """
         self.close()
         self.counters.reopens += 1
+        failed: DeviceError | None = None
         for select, (mode, hz) in self._wanted.items():
-            self._open(select, mode, hz)
+            try:
+                self._open(select, mode, hz)
+            except DeviceError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     def close(self) -> None:
         """Give all chip selects back; transfers are ABSENT from here on."""

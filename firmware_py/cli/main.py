@@ -30,12 +30,12 @@ FileArgument = Annotated[Path, typer.Argument(help="A black box (.mcap) or the f
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 
-def _refuse(message: str, next_step: str = "") -> NoReturn:
-    """Bad input: say what and what to do, exit with 2."""
+def _refuse(message: str, next_step: str = "", code: int = BAD_INPUT) -> NoReturn:
+    """Bad input, or with another ``code`` what else stands in the way: say what and what to do, and exit."""
     typer.secho(f"qiki: {message}", fg=typer.colors.RED, err=True)
     if next_step:
         typer.echo(f"      {next_step}", err=True)
-    raise typer.Exit(BAD_INPUT)
+    raise typer.Exit(code)
 
 
 def _flight_file(path: Path) -> Path:
@@ -368,7 +368,7 @@ def probe(
 
     def show() -> int:
         if watch:
-            return bench.watch(board, rig, body, seconds)
+            return bench.watch(board, rig, body, seconds, as_json)
         return bench.probe(board, rig, body, listen_s, as_json)
 
     raise typer.Exit(_at_the_bench(show))
@@ -377,7 +377,7 @@ def probe(
 @app.command(
     epilog="Examples:\n\n  qiki chip bus_monitor read --rig\n\n  qiki chip bus_monitor dump\n\n"
     "  qiki chip bus_monitor read vbus\n\n  qiki chip bus_monitor write adc_config fb68 --arm\n\n"
-    "  qiki chip ina226 decode bus_voltage 2570"
+    "  qiki chip ina226 decode\n\n  qiki chip ina228 decode vbus 217eb0"
 )
 def chip(
     name: Annotated[str, typer.Argument(help="Device of the board; for decode the part.")],
@@ -411,9 +411,9 @@ def _at_the_bench(show: Callable[[], int]) -> int:
     except ConfigError as error:
         _refuse(str(error))
     except BenchError as error:
-        _refuse(str(error), error.next_step)
+        _refuse(str(error), error.next_step, error.code)
     except DeviceError as error:
-        _refuse(str(error))
+        _refuse(str(error), code=1)
 
 
 @app.command(epilog="Example:\n\n  qiki docs --check")

@@ -19,6 +19,7 @@ from drivers.bus.protocol import CanFrame
 from drivers.errors import Cause, DeviceError
 
 Steps = Generator[None, None, Any]
+Run = Callable[[Steps], Any]
 
 
 class Counted(Protocol):
@@ -99,21 +100,27 @@ def first_refusal(steps: Callable[[], Steps], within: int = 1) -> DeviceError:
     return error_of(repeat)
 
 
-def causes(bus: Counted, device: Polled, samples: int) -> list[Cause]:
-    """Why samples were refused, in order, out of so many that are asked for."""
+def outcomes(ask: Callable[[], Any], count: int) -> list[Any]:
+    """What so many calls give, in order, with its cause in the place of a refusal."""
     found = []
-    for _ in range(samples):
+    for _ in range(count):
         try:
-            run(bus, device.acquire())
+            found.append(ask())
         except DeviceError as error:
             found.append(error.cause)
     return found
 
 
+def causes(bus: Counted, device: Polled, samples: int) -> list[Cause]:
+    """Why samples were refused, in order, out of so many that are asked for."""
+    asked = outcomes(lambda: run(bus, device.acquire()), samples)
+    return [outcome for outcome in asked if isinstance(outcome, Cause)]
+
+
 # --- published examples ---------------------------------------------------------------------------------------------
 
 
-def rows(shared_data: Path, *parts: str) -> list[dict[str, str]]:
+def published(shared_data: Path, *parts: str) -> list[dict[str, str]]:
     """Rows of the published examples of parts that are called so; a name may end in ``*``."""
     with (shared_data / "datasheet_examples.csv").open(encoding="utf-8", newline="") as stream:
         return [row for row in csv.DictReader(stream) if any(fnmatchcase(row["part"], part) for part in parts)]
@@ -122,13 +129,13 @@ def rows(shared_data: Path, *parts: str) -> list[dict[str, str]]:
 # --- I2C ------------------------------------------------------------------------------------------------------------
 
 
-def crc8(data: bytes) -> int:
-    """CRC-8 of the SMBus (3.1, section 6.4), polynomial 07h, bit by bit."""
+def crc8_bitwise(data: bytes, polynomial: int = 0x07) -> int:
+    """A CRC-8 from 0 on, bit by bit as it is defined; as it stands that of the SMBus (3.1, section 6.4)."""
     value = 0
     for byte in data:
         value ^= byte
         for _ in range(8):
-            value = (value << 1 ^ 0x07 if value & 0x80 else value << 1) & 0xFF
+            value = (value << 1 ^ polynomial if value & 0x80 else value << 1) & 0xFF
     return value
 
 
@@ -213,7 +220,7 @@ class SmbusBank(WordBank):
 
     def take(self, data: bytes) -> None:
         if self.pec:
-            assert crc8(bytes((self.address << 1,)) + data) == 0
+            assert crc8_bitwise(bytes((self.address << 1,)) + data) == 0
             data = data[:-1]
         if len(data) == 1:
             self.sent.append(data[0])
@@ -223,7 +230,7 @@ class SmbusBank(WordBank):
     def answer(self, data: bytes, count: int) -> bytes:
         answer = self.words[data[0]]
         if self.pec:
-            code = crc8(bytes((self.address << 1, data[0], self.address << 1 | 1)) + answer)
+            code = crc8_bitwise(bytes((self.address << 1, data[0], self.address << 1 | 1)) + answer)
             if self.spoil:
                 self.spoil -= 1
                 code ^= 0x10
@@ -265,11 +272,13 @@ class SerialLine:
 
     Args:
         name: the port's.
+        chunk: how many bytes arrive between two polls, unless a test says otherwise.
         takes_commands: whether anything may be written.
     """
 
-    def __init__(self, name: str, takes_commands: bool = True) -> None:
+    def __init__(self, name: str, chunk: int = 64, takes_commands: bool = True) -> None:
         self.name = name
+        self.chunk = chunk
         self.takes_commands = takes_commands
         self.pending = b""
         self.commands: list[bytes] = []
@@ -288,8 +297,9 @@ class SerialLine:
         return data
 
 
-def feed(line: SerialLine, device: Streaming, data: bytes, chunk: int = 100) -> list[Any]:
+def feed(line: SerialLine, device: Streaming, data: bytes, chunk: int = 0) -> list[Any]:
     """Let bytes arrive so many at a time, with a poll after each, and give the samples."""
+    chunk = chunk or line.chunk
     samples = []
     for at in range(0, len(data), chunk):
         line.pending += data[at : at + chunk]

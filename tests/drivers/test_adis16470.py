@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import struct
-from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +14,7 @@ from hypothesis import strategies as st
 from drivers import adis16470
 from drivers.errors import Cause, DeviceError
 from drivers.samples import ImuSample
+from tests.drivers.scripted import SpiPart, published, run
 
 MS = 1_000_000
 G0 = 9.80665
@@ -29,27 +27,18 @@ def frame(
     return b"\x00\x00" + body + struct.pack(">H", sum(body) + wrong & 0xFFFF)
 
 
-class Unit:
+class Unit(SpiPart):
     """An ADIS16470 after power-up: answers a register in the frame after the request, counts its outputs."""
 
-    name = "spi0"
+    address = 0
 
     def __init__(self) -> None:
+        super().__init__()
         self.registers = {0x02: 0x0000, 0x5C: 0x0000, 0x60: 0x00C1, 0x64: 0x0000, 0x72: 0x4056}
-        self.transfers = 0
-        self.configured: tuple[int, int, int] | None = None
         self.counter = 100
-        self.stuck: bytes | None = None
         self._answer = 0
 
-    def configure(self, select: int, mode: int, max_hz: int) -> None:
-        self.configured = (select, mode, max_hz)
-
-    def transfer(self, select: int, data: bytes) -> bytes:
-        assert select == 0
-        self.transfers += 1
-        if self.stuck is not None:
-            return self.stuck * len(data)
+    def answer(self, data: bytes) -> bytes:
         if data[0] == 0x68:
             assert len(data) == 22
             return frame(counter=self.counter)
@@ -67,17 +56,6 @@ class Unit:
         return answer.to_bytes(2, "big")
 
 
-def run(unit: Unit, steps: Generator[None, None, Any]) -> Any:
-    while True:
-        before = unit.transfers
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert unit.transfers == before + 1
-            return done.value
-        assert unit.transfers == before + 1
-
-
 def ready(unit: Unit, **fields: int) -> adis16470.Device:
     device = adis16470.Device(unit, 0, adis16470.Settings(**fields))
     run(unit, device.initialise())
@@ -85,8 +63,7 @@ def ready(unit: Unit, **fields: int) -> adis16470.Device:
 
 
 def test_every_reference_row(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["part"] == "ADIS16470"]
+    rows = published(shared_data, "ADIS16470")
     assert len(rows) == 5
     for row in rows:
         data = bytes.fromhex(row["bytes"])
@@ -110,7 +87,7 @@ def test_a_sample_is_in_si() -> None:
 def test_initialise_sets_clock_filter_and_rate() -> None:
     unit = Unit()
     ready(unit, decimation=4, filter_size=3)
-    assert unit.configured == (0, 3, 1_000_000)
+    assert unit.configured == [(0, 3, 1_000_000)]
     assert (unit.registers[0x64], unit.registers[0x5C]) == (4, 3)
 
 
@@ -172,9 +149,9 @@ def test_a_register_that_does_not_hold_is_refused() -> None:
 def test_a_read_is_one_transfer() -> None:
     unit = Unit()
     device = ready(unit)
-    before = unit.transfers
+    before = unit.transactions
     assert isinstance(device.read(0), ImuSample)
-    assert unit.transfers == before + 1
+    assert unit.transactions == before + 1
 
 
 def test_a_repeated_counter_is_stale_and_the_next_is_good() -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -15,41 +12,21 @@ from hypothesis import strategies as st
 
 from drivers import adm1272, pmbus
 from drivers.errors import Cause, DeviceError
+from tests.drivers.scripted import SmbusBank, causes, published, refusal, run, word
 
 ADDRESS = 0x10
 SETTINGS = adm1272.Settings(shunt_ohm=0.001, warning_a=12.0, startup_limit_16=4)
 PLAIN = adm1272.Settings(shunt_ohm=0.001, pec=False)
 
 
-def crc(data: bytes) -> int:
-    """CRC-8, polynomial 07h, bit by bit."""
-    value = 0
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = (value << 1 ^ 0x07 if value & 0x80 else value << 1) & 0xFF
-    return value
-
-
-def word(value: int) -> bytes:
-    return value.to_bytes(2, "little")
-
-
-class Registers:
+class Registers(SmbusBank):
     """An ADM1272 after reset: 28 V in and out, 2 A through 1 mOhm in the 100 V and 30 mV ranges, 25 deg C."""
 
-    name = "i2c_a"
+    address = ADDRESS
+    obey = True
 
-    def __init__(self, pec: bool = True) -> None:
-        self.pec = pec
-        self.spoil = 0
-        self.transactions = 0
-        self.sent: list[int] = []
-        self.obey = True
-        self.reset()
-
-    def reset(self) -> None:
-        self.words: dict[int, bytes] = {
+    def power_up(self) -> None:
+        self.words = {
             0x01: b"\x80", 0x19: b"\xb0", 0x4A: word(0x0FFF), 0x79: word(0), 0x7A: b"\x00", 0x7B: b"\x00",
             0x7C: b"\x00", 0x7D: b"\x00", 0x7E: b"\x00", 0x80: b"\x00",
             0x88: word(round(28.0 * 4062 / 100)), 0x8B: word(round(28.0 * 4062 / 100)),
@@ -58,44 +35,11 @@ class Registers:
             0xD3: b"\x01", 0xD4: word(0x3F35), 0xD8: word(0x0008), 0xF6: word(0x000F),
         }
 
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
-        if self.pec:
-            assert crc(bytes((ADDRESS << 1,)) + data) == 0
-            data = data[:-1]
-        if len(data) == 1:
-            self.sent.append(data[0])
-        elif self.obey:
-            if data[0] == 0xD4:
+    def accept(self, command: int, value: bytes) -> None:
+        if self.obey:
+            if command == 0xD4:
                 assert self.words[0xD3] == b"\x00"  # ranges change with conversions stopped only
-            self.words[data[0]] = bytes(data[1:])
-
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("PMBus reads have a command")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert address == ADDRESS
-        self.transactions += 1
-        answer = self.words[data[0]]
-        if self.pec:
-            code = crc(bytes((ADDRESS << 1, data[0], ADDRESS << 1 | 1)) + answer)
-            if self.spoil:
-                self.spoil -= 1
-                code ^= 1
-            answer += bytes((code,))
-        return answer[:count].ljust(count, b"\xff")
-
-
-def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
+            super().accept(command, value)
 
 
 def ready(bus: Registers, with_settings: adm1272.Settings = SETTINGS) -> adm1272.Device:
@@ -106,17 +50,8 @@ def ready(bus: Registers, with_settings: adm1272.Settings = SETTINGS) -> adm1272
     return device
 
 
-def refusal(steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        for _ in steps:
-            pass
-    assert (caught.value.bus, caught.value.address) == ("i2c_a", ADDRESS)
-    return caught.value.cause
-
-
 def test_every_value_that_the_kernel_computed(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["part"] == "ADM1272 60V/15mV range"]
+    rows = published(shared_data, "ADM1272 60V/15mV range")
     assert len(rows) == 5
     for row in rows:
         commands = [int(c, 16) for c in row["registers"].split()]
@@ -133,8 +68,7 @@ def test_every_value_that_the_kernel_computed(shared_data: Path) -> None:
 
 
 def test_both_examples_of_the_adm1275(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["part"] == "ADM1275"]
+    rows = published(shared_data, "ADM1275")
     assert len(rows) == 2
     for row in rows:
         data = bytes.fromhex(row["bytes"])
@@ -180,7 +114,7 @@ def test_identity_is_read_without_a_write(with_settings: adm1272.Settings) -> No
 def test_another_chip_is_refused(command: int, data: bytes, cause: Cause) -> None:
     bus = Registers(pec=False)
     bus.words[command] = data
-    assert refusal(adm1272.Device(bus, ADDRESS, PLAIN).initialise()) is cause
+    assert refusal(bus, adm1272.Device(bus, ADDRESS, PLAIN).initialise()) is cause
 
 
 def test_initialise_configures_ranges_and_limits_and_leaves_the_switch_alone() -> None:
@@ -205,7 +139,7 @@ def test_a_status_register_of_all_ones_refuses_the_sample() -> None:
     bus = Registers()
     device = ready(bus)
     bus.words.update({0x79: word(0x4000), 0x7B: b"\xff"})
-    assert refusal(device.acquire()) is Cause.IMPLAUSIBLE
+    assert refusal(bus, device.acquire()) is Cause.IMPLAUSIBLE
 
 
 def test_a_sample_costs_four_transactions_and_slow_fields_show_when_they_were_read() -> None:
@@ -282,7 +216,7 @@ def test_a_switch_that_does_not_follow_is_an_error_and_is_not_repeated() -> None
     device = ready(bus)
     bus.obey = False
     before = bus.transactions
-    assert refusal(device.switch(False)) is Cause.PROTOCOL
+    assert refusal(bus, device.switch(False)) is Cause.PROTOCOL
     assert bus.transactions - before == 2
 
 
@@ -302,19 +236,14 @@ def test_a_wrong_packet_error_code_is_read_again_in_a_resume_of_its_own() -> Non
     assert run(bus, device.acquire()).input_v == pytest.approx(28.0, abs=0.025)
     assert device.pec_retries == 2
     bus.spoil = 3
-    assert refusal(device.acquire()) is Cause.CHECKSUM
+    assert refusal(bus, device.acquire()) is Cause.CHECKSUM
 
 
 def test_brown_out_is_found_and_stays_refused_until_initialised() -> None:
     bus = Registers()
     device = ready(bus)
-    bus.reset()
-    found = []
-    for _ in range(40):
-        try:
-            run(bus, device.acquire())
-        except DeviceError as error:
-            found.append(error.cause)
+    bus.power_up()
+    found = causes(bus, device, 40)
     assert set(found) == {Cause.RESET}
     assert len(found) >= 24
     run(bus, device.initialise())
@@ -328,7 +257,7 @@ def test_equal_bits_are_no_sample(fill: bytes) -> None:
     device = ready(bus, PLAIN)
     for command in (0x79, 0x88, 0x8B, 0x8C):
         bus.words[command] = fill * 2
-    assert refusal(device.acquire()) is Cause.IMPLAUSIBLE
+    assert refusal(bus, device.acquire()) is Cause.IMPLAUSIBLE
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

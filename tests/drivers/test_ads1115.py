@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -15,21 +12,22 @@ from hypothesis import strategies as st
 
 from drivers import ads1115
 from drivers.errors import Cause, DeviceError
+from tests.drivers.scripted import I2cPart, published, refusal, run
 
 ADDRESS = 0x48
 RANGES_V = (6.144, 4.096, 2.048, 1.024, 0.512, 0.256, 0.256, 0.256)
 
 
-class Registers:
+class Registers(I2cPart):
     """An ADS1115 after power-up (TI SBAS444): single-shot conversions that take ``looks`` looks at the OS bit."""
 
     name = "i2c_b"
+    address = ADDRESS
 
     def __init__(self) -> None:
-        self.transactions = 0
         self.inputs = [0.5, 1.25, -0.01, 3.0]
         self.looks = 0
-        self.power_up()
+        super().__init__()
 
     def power_up(self) -> None:
         self.words = {0: 0x0000, 1: 0x8583, 2: 0x8000, 3: 0x7FFF}
@@ -42,9 +40,7 @@ class Registers:
         raw = max(-0x8000, min(0x7FFF, round(volts / RANGES_V[pga] * 0x8000)))
         self.words[0] = raw & 0xFFFF
 
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
+    def take(self, data: bytes) -> None:
         word = int.from_bytes(data[1:], "big")
         self.words[data[0]] = word
         if data[0] == 1 and word & 0x8000:
@@ -52,36 +48,12 @@ class Registers:
             self.words[1] &= 0x7FFF
             self.left = self.looks
 
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("an ADS1115 is read through its pointer")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert address == ADDRESS
-        self.transactions += 1
+    def answer(self, data: bytes, count: int) -> bytes:
         if data[0] == 1:
             if self.left == 0:
                 self.words[1] |= 0x8000
             self.left -= 1
         return self.words[data[0]].to_bytes(2, "big")[:count]
-
-
-def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
-    """Exhaust a sequence; every resume must be exactly one transaction."""
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
-
-
-def refusal(bus: Registers, steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        run(bus, steps)
-    assert (caught.value.bus, caught.value.address) == (bus.name, ADDRESS)
-    return caught.value.cause
 
 
 def ready(bus: Registers, *channels: tuple[str, int]) -> ads1115.Device:
@@ -92,8 +64,7 @@ def ready(bus: Registers, *channels: tuple[str, int]) -> ads1115.Device:
 
 
 def test_every_value_that_the_kernel_computed(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["part"] == "ADS1115 neg"]
+    rows = published(shared_data, "ADS1115 neg")
     assert len(rows) == 2
     result, configuration = (bytes.fromhex(text) for text in rows[0]["bytes"].split())
     raw, scale_mv = (float(row["expected"]) for row in rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from drivers.ars408 import Device, OutputType, Settings, SortIndex
 from drivers.bus.protocol import CanFrame
 from drivers.errors import Cause, DeviceError
 from drivers.samples import RadarScan
+from tests.drivers.scripted import CanPort, cause_of, error_of, published
 
 STATE_WELL = bytes.fromhex("4018800010040000")
 """NVM read, 196 m, sorted by range, objects, standard power."""
@@ -79,26 +79,11 @@ def decode(message: str, data: bytes) -> dict[str, float]:
     return values
 
 
-class Bus:
-    """A bus that remembers what is sent."""
-
-    name = "can_b"
-
-    def __init__(self) -> None:
-        self.sent: list[CanFrame] = []
-
-    def send(self, frame: CanFrame) -> None:
-        self.sent.append(frame)
-
-    def receive(self) -> CanFrame | None:
-        raise AssertionError("the router receives")
-
-
 class Radar:
     """A driver with helpers that speak like the radar."""
 
     def __init__(self, sensor: int = 0, **changes: int | str | bool) -> None:
-        self.bus = Bus()
+        self.bus = CanPort()
         self.base = sensor * 0x10
         self.device = Device(self.bus, sensor, msgspec.convert(changes, Settings))
         self.now_ns = 0
@@ -114,12 +99,6 @@ class Radar:
         return self.say(0x60B, bytes((object_id,)) + OBJECT[1:])
 
 
-def refusal(call: Callable[..., object], *arguments: object) -> DeviceError:
-    with pytest.raises(DeviceError) as refused:
-        call(*arguments)
-    return refused.value
-
-
 def ids(scan: RadarScan | None) -> list[int]:
     assert scan is not None
     return [found.object_id for found in scan.objects]
@@ -127,20 +106,16 @@ def ids(scan: RadarScan | None) -> list[int]:
 
 def test_every_published_example(shared_data: Path) -> None:
     fields = {"DistLong": "x_m", "DistLat": "y_m", "VrelLong": "vx_m_s", "VrelLat": "vy_m_s", "RCS": "rcs_dbsm"}
-    rows = 0
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            if row["part"] != "ARS408-21":
-                continue
-            rows += 1
-            data = bytes.fromhex(row["bytes"])
-            if row["registers"] == "0x200 RadarCfg":
-                assert row["expected"] == "output = objects"
-                assert ars408.encode_configuration(output=OutputType.OBJECTS) == data
-            else:
-                field = fields[row["registers"].split()[1]]
-                assert getattr(ars408.object_general(data), field) == pytest.approx(float(row["expected"])), row
-    assert rows == 8
+    rows = published(shared_data, "ARS408-21")
+    assert len(rows) == 8
+    for row in rows:
+        data = bytes.fromhex(row["bytes"])
+        if row["registers"] == "0x200 RadarCfg":
+            assert row["expected"] == "output = objects"
+            assert ars408.encode_configuration(output=OutputType.OBJECTS) == data
+        else:
+            field = fields[row["registers"].split()[1]]
+            assert getattr(ars408.object_general(data), field) == pytest.approx(float(row["expected"])), row
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -189,7 +164,7 @@ def test_every_object_signal_is_where_the_database_says(data: bytes) -> None:
         for end in pair
     )
     if at_end:
-        assert refusal(ars408.object_general, data).cause is Cause.IMPLAUSIBLE
+        assert cause_of(ars408.object_general, data) is Cause.IMPLAUSIBLE
     else:
         found = ars408.object_general(data)
         assert (found.x_m, found.y_m, found.vx_m_s, found.vy_m_s) == pytest.approx(values)
@@ -262,7 +237,7 @@ def test_a_value_that_its_bits_cannot_carry_is_the_caller_s_error(changes: dict[
     (ars408.version, b"\xff" * 4, Cause.IMPLAUSIBLE),
 ])
 def test_what_the_radar_cannot_say_is_refused(decoder: Callable[[bytes], object], data: bytes, cause: Cause) -> None:
-    assert refusal(decoder, data).cause is cause
+    assert cause_of(decoder, data) is cause
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -346,8 +321,8 @@ def test_a_refused_or_repeated_object_leaves_the_scan_short() -> None:
     radar = Radar()
     radar.header(3, 1)
     radar.object(1)
-    assert refusal(radar.say, 0x60B, bytes(8)).cause is Cause.IMPLAUSIBLE
-    assert "twice" in refusal(radar.object, 1).detail
+    assert cause_of(radar.say, 0x60B, bytes(8)) is Cause.IMPLAUSIBLE
+    assert "twice" in error_of(radar.object, 1).detail
     assert ids(radar.header(0, 2)) == [1]
     assert (radar.device.counters.refused, radar.device.counters.short) == (2, 1)
 
@@ -356,7 +331,7 @@ def test_after_a_refused_header_no_object_is_taken_for_one_of_the_scan_before() 
     radar = Radar()
     radar.header(2, 1)
     radar.object(1)
-    assert refusal(radar.say, 0x60A, b"\xff" * 4).cause is Cause.IMPLAUSIBLE
+    assert cause_of(radar.say, 0x60A, b"\xff" * 4) is Cause.IMPLAUSIBLE
     assert radar.object(2) is None
     assert radar.device.counters.stray == 1
     assert radar.header(1, 2) is None
@@ -369,10 +344,10 @@ def test_a_sensor_listens_to_its_own_ids() -> None:
     assert set(Radar().device.can_ids) == {0x201, 0x60A, 0x60B, 0x700}
     radar.header(1, 1)
     assert ids(radar.object(3)) == [3]
-    assert refusal(radar.device.take, CanFrame(0x60A, b"\x01\x00\x01\x10"), 0).cause is Cause.PROTOCOL
-    assert refusal(radar.device.take, CanFrame(0x62A, b"\x01\x00\x01\x10", True), 0).cause is Cause.PROTOCOL
+    assert cause_of(radar.device.take, CanFrame(0x60A, b"\x01\x00\x01\x10"), 0) is Cause.PROTOCOL
+    assert cause_of(radar.device.take, CanFrame(0x62A, b"\x01\x00\x01\x10", True), 0) is Cause.PROTOCOL
     with pytest.raises(ValueError, match="sensor id 8"):
-        Device(Bus(), 8, Settings())
+        Device(CanPort(), 8, Settings())
 
 
 def test_quality_and_extension_are_kept_for_the_running_cycle() -> None:
@@ -406,12 +381,12 @@ def test_no_scan_passes_while_the_radar_reports_an_error(bit: int, word: str) ->
     radar = Radar()
     ill = bytearray(STATE_WELL)
     ill[2] |= bit
-    error = refusal(radar.say, 0x201, bytes(ill))
+    error = error_of(radar.say, 0x201, bytes(ill))
     assert (error.bus, error.address, error.cause) == ("can_b", 0, Cause.IMPLAUSIBLE)
     assert word in error.detail
     radar.header(1, 1)
-    assert word in refusal(radar.object, 1).detail
-    assert refusal(radar.header, 0, 2).cause is Cause.IMPLAUSIBLE
+    assert word in error_of(radar.object, 1).detail
+    assert cause_of(radar.header, 0, 2) is Cause.IMPLAUSIBLE
     assert (radar.device.counters.withheld, radar.device.counters.scans) == (2, 0)
     assert radar.say(0x201, STATE_WELL) is None
     assert radar.header(0, 3) == RadarScan(3, 0, ())
@@ -420,7 +395,7 @@ def test_no_scan_passes_while_the_radar_reports_an_error(bit: int, word: str) ->
 def test_another_sensor_s_state_under_these_ids_is_the_wrong_one() -> None:
     wrong = bytearray(STATE_WELL)
     wrong[4] |= 3
-    assert refusal(Radar().say, 0x201, bytes(wrong)).cause is Cause.WRONG_ID
+    assert cause_of(Radar().say, 0x201, bytes(wrong)) is Cause.WRONG_ID
 
 
 def test_initialising_sends_the_configuration_and_stores_nothing() -> None:
@@ -454,13 +429,13 @@ def test_a_lost_configuration_is_a_reset_and_silence_until_it_is_seen_right_agai
     radar.say(0x201, STATE_WELL)
     clusters = bytearray(STATE_WELL)
     clusters[5] = 0x08
-    error = refusal(radar.say, 0x201, bytes(clusters))
+    error = error_of(radar.say, 0x201, bytes(clusters))
     assert error.cause is Cause.RESET
     assert "output" in error.detail
-    assert refusal(radar.header, 0, 1).cause is Cause.RESET
+    assert cause_of(radar.header, 0, 1) is Cause.RESET
     list(radar.device.initialise())
-    assert refusal(radar.say, 0x201, bytes(clusters)).cause is Cause.RESET
-    assert refusal(radar.header, 0, 2).cause is Cause.RESET
+    assert cause_of(radar.say, 0x201, bytes(clusters)) is Cause.RESET
+    assert cause_of(radar.header, 0, 2) is Cause.RESET
     radar.say(0x201, STATE_WELL)
     assert radar.header(0, 3) == RadarScan(3, 0, ())
 
@@ -470,7 +445,7 @@ def test_a_configuration_that_is_never_obeyed_is_a_reset() -> None:
     list(radar.device.initialise())
     for _ in range(ars408.STATES_TO_OBEY):
         radar.say(0x201, STATE_WELL)
-    assert "max distance" in refusal(radar.say, 0x201, STATE_WELL).detail
+    assert "max distance" in error_of(radar.say, 0x201, STATE_WELL).detail
 
 
 def test_an_odd_distance_is_refused_by_the_settings() -> None:

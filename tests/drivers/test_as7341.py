@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator
-from typing import Any
 
 import msgspec
 import pytest
@@ -14,6 +12,7 @@ from hypothesis import strategies as st
 from drivers import as7341
 from drivers.errors import Cause, DeviceError
 from drivers.samples import SpectrumSample
+from tests.drivers.scripted import MemoryBank, outcomes, refusal, run
 
 ADDRESS = 0x39
 DIODES = dict(zip(as7341.CHANNELS, (100, 200, 300, 400, 500, 600, 700, 800, 9000, 50), strict=True))
@@ -24,17 +23,17 @@ ROUTES = {
 """SMUX tables of AN000666 and the diodes that they put on the first four converters."""
 
 
-class Registers:
+class Registers(MemoryBank):
     """An AS7341 after power-up (DS000504): the SMUX is loaded by command, an integration ends when the test says so."""
 
     name = "i2c_b"
+    address = ADDRESS
 
     def __init__(self) -> None:
-        self.transactions = 0
         self.light = dict(DIODES)
         self.analog = False
         self.smux_looks = 0
-        self.power_up()
+        super().__init__()
 
     def power_up(self) -> None:
         self.memory = bytearray(0x100)
@@ -53,11 +52,9 @@ class Registers:
         self.memory[0x95:0xA1] = struct.pack("<6H", *counts)
         self.memory[0xA3] = 0x40 | (0x10 if full in counts else 0) | (0x08 if self.analog else 0)
 
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
+    def take(self, data: bytes) -> None:
         assert len(data) <= 33
-        self.memory[data[0] : data[0] + len(data) - 1] = data[1:]
+        super().take(data)
         if data[0] == 0x80:
             self.memory[0xA3] = 0
             if data[1] & 0x10:
@@ -65,36 +62,12 @@ class Registers:
                 self.chain = ROUTES[self.memory[0x00:0x14].hex()]
                 self.smux_left = self.smux_looks
 
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("an AS7341 is read through its pointer")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert address == ADDRESS
-        self.transactions += 1
+    def answer(self, data: bytes, count: int) -> bytes:
         if data[0] == 0x80 and self.memory[0x80] & 0x10:
             self.smux_left -= 1
             if self.smux_left < 0:
                 self.memory[0x80] &= 0xEF
-        return bytes(self.memory[data[0] : data[0] + count])
-
-
-def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
-    """Exhaust a sequence; every resume must be exactly one transaction."""
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
-
-
-def refusal(bus: Registers, steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        run(bus, steps)
-    assert (caught.value.bus, caught.value.address) == (bus.name, ADDRESS)
-    return caught.value.cause
+        return super().answer(data, count)
 
 
 def ready(bus: Registers, **fields: int) -> as7341.Device:
@@ -222,14 +195,12 @@ def test_an_upset_integration_time_is_found() -> None:
     device = ready(bus, scrub_every=1)
     run(bus, device.acquire())
     bus.memory[0xCB] ^= 0x01
-    causes = set()
-    for _ in range(6):
+
+    def ask() -> SpectrumSample | None:
         bus.integrate()
-        try:
-            run(bus, device.acquire())
-        except DeviceError as error:
-            causes.add(error.cause)
-    assert causes == {Cause.RESET}
+        return run(bus, device.acquire())
+
+    assert {outcome for outcome in outcomes(ask, 6) if isinstance(outcome, Cause)} == {Cause.RESET}
 
 
 def test_a_pass_that_failed_on_the_bus_is_begun_anew() -> None:

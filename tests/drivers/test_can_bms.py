@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from drivers.bus.protocol import CanFrame
 from drivers.device import Oracle
 from drivers.errors import Cause, DeviceError
 from drivers.samples import BmsSample
+from tests.drivers.scripted import CanPort, cause_of, published
 
 MS = 1_000_000
 LIMITS, CHARGE, MEASURED, PROTECTION, ALARM, REQUEST, NAME = 0x351, 0x355, 0x356, 0x359, 0x35A, 0x35C, 0x35E
@@ -31,26 +31,8 @@ V1_3 = {
 """What two Pylontech US5000 sent (Setfire Labs, Pylontech CAN V1.2 against V1.3)."""
 
 
-class Bus:
-    """A bus that remembers what is sent and can refuse it."""
-
-    name = "can_b"
-
-    def __init__(self) -> None:
-        self.sent: list[CanFrame] = []
-        self.refuse = False
-
-    def send(self, frame: CanFrame) -> None:
-        if self.refuse:
-            raise DeviceError(self.name, None, Cause.BUS_OFF)
-        self.sent.append(frame)
-
-    def receive(self) -> CanFrame | None:
-        raise AssertionError("the router receives")
-
-
-def bms(**changes: float | bool) -> tuple[Bus, can_bms.Device]:
-    bus = Bus()
+def bms(**changes: float | bool) -> tuple[CanPort, can_bms.Device]:
+    bus = CanPort()
     return bus, can_bms.Device(bus, None, can_bms.Settings(**changes))
 
 
@@ -59,12 +41,6 @@ def feed(device: can_bms.Device, frames: dict[int, str], now_ns: int = 0) -> Bms
         sample = device.take(CanFrame(can_id, bytes.fromhex(data)), now_ns)
     assert sample is not None
     return sample
-
-
-def refusal(call: Callable[..., object], *arguments: object) -> Cause:
-    with pytest.raises(DeviceError) as refused:
-        call(*arguments)
-    return refused.value.cause
 
 
 def limits(data: bytes) -> can_bms.Limits:
@@ -83,21 +59,17 @@ FIELDS = {
 
 
 def test_every_published_capture(shared_data: Path) -> None:
-    rows = 0
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            if row["part"] != "Pylontech/Victron CAN BMS":
-                continue
-            rows += 1
-            words = row["registers"].split()
-            _, device = bms()
-            sample = device.take(CanFrame(int(words[0], 16), bytes.fromhex(row["bytes"])), 0)
-            field, scale = FIELDS[words[-1]]
-            if scale is None:
-                assert getattr(sample, field) == row["expected"]
-            else:
-                assert getattr(sample, field) == pytest.approx(float(row["expected"]) * scale), row
-    assert rows == 10
+    rows = published(shared_data, "Pylontech/Victron CAN BMS")
+    assert len(rows) == 10
+    for row in rows:
+        words = row["registers"].split()
+        _, device = bms()
+        sample = device.take(CanFrame(int(words[0], 16), bytes.fromhex(row["bytes"])), 0)
+        field, scale = FIELDS[words[-1]]
+        if scale is None:
+            assert getattr(sample, field) == row["expected"]
+        else:
+            assert getattr(sample, field) == pytest.approx(float(row["expected"]) * scale), row
 
 
 def test_a_pack_of_firmware_v1_2_is_read_whole() -> None:
@@ -263,7 +235,7 @@ def test_a_measurement_that_the_pack_does_not_have_is_none() -> None:
     (can_bms.manufacturer, b"\xff" * 8, Cause.IMPLAUSIBLE), (can_bms.manufacturer, b"BAT\x07", Cause.IMPLAUSIBLE),
 ])
 def test_what_no_pack_can_say_is_refused(decode: Callable[[bytes], object], data: bytes, cause: Cause) -> None:
-    assert refusal(decode, data) is cause
+    assert cause_of(decode, data) is cause
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -303,7 +275,7 @@ def test_each_value_is_shown_until_its_own_frame_is_stale() -> None:
 def test_a_refused_frame_leaves_what_was_known_until_that_is_stale() -> None:
     _, device = bms()
     feed(device, V1_2)
-    assert refusal(device.take, CanFrame(CHARGE, b"\xff\xff\xff\xff"), 10 * MS) is Cause.IMPLAUSIBLE
+    assert cause_of(device.take, CanFrame(CHARGE, b"\xff\xff\xff\xff"), 10 * MS) is Cause.IMPLAUSIBLE
     assert device.sample(20 * MS).state_of_charge == 0.88
     assert (device.counters.frames, device.counters.refused) == (7, 1)
 
@@ -331,8 +303,8 @@ def test_the_pack_is_answered_only_where_that_is_wanted_and_a_bus_fault_hides_no
 def test_it_listens_to_its_ids_alone() -> None:
     _, device = bms()
     assert set(device.can_ids) == {LIMITS, CHARGE, MEASURED, PROTECTION, ALARM, REQUEST, NAME}
-    assert refusal(device.take, CanFrame(0x352, b""), 0) is Cause.PROTOCOL
-    assert refusal(device.take, CanFrame(LIMITS, bytes.fromhex(V1_2[LIMITS]), True), 0) is Cause.PROTOCOL
+    assert cause_of(device.take, CanFrame(0x352, b""), 0) is Cause.PROTOCOL
+    assert cause_of(device.take, CanFrame(LIMITS, bytes.fromhex(V1_2[LIMITS]), True), 0) is Cause.PROTOCOL
 
 
 def test_its_proofs_are_named() -> None:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.checksum import crc8_ld06, crc16_ccitt_false
+from tests.drivers.scripted import crc8_bitwise
 
 
 def test_check_value_of_the_catalogue() -> None:
@@ -50,9 +51,4 @@ def test_crc8_of_the_lidar_s_manual() -> None:
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(data=st.binary(max_size=64))
 def test_crc8_equals_the_bitwise_definition(data: bytes) -> None:
-    crc = 0
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x4D if crc & 0x80 else crc << 1) & 0xFF
-    assert crc8_ld06(data) == crc
+    assert crc8_ld06(data) == crc8_bitwise(data, 0x4D)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Generator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +13,7 @@ from hypothesis import strategies as st
 from drivers import ds3231
 from drivers.errors import Cause, DeviceError
 from drivers.samples import RtcSample
+from tests.drivers.scripted import MemoryBank, published, refusal, run
 
 ADDRESS = 0x68
 NOW = "07052307311299"
@@ -23,13 +21,13 @@ NOW = "07052307311299"
 NOW_UNIX_S = 4_102_441_507
 
 
-class Registers:
+class Registers(MemoryBank):
     """A DS3231 (Maxim 19-5170) that runs on its battery since NOW; time moves when the test says so."""
 
     name = "i2c_b"
+    address = ADDRESS
 
-    def __init__(self) -> None:
-        self.transactions = 0
+    def power_up(self) -> None:
         self.oscillates = True
         self.memory = bytearray(0x13)
         self.memory[0x00:0x07] = bytes.fromhex(NOW)
@@ -40,40 +38,12 @@ class Registers:
         now = ds3231.time_of_day(bytes(self.memory[:7])).unix_s
         self.memory[:7] = ds3231.time_registers(now + seconds)
 
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
+    def take(self, data: bytes) -> None:
         if data[0] == 0x0F:
             self.memory[0x0F] &= data[1] | 0x7C if self.oscillates else 0xFF
         else:
-            self.memory[data[0] : data[0] + len(data) - 1] = data[1:]
+            super().take(data)
 
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("a DS3231 is read through its pointer")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert address == ADDRESS
-        self.transactions += 1
-        return bytes(self.memory[data[0] : data[0] + count])
-
-
-def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
-    """Exhaust a sequence; every resume must be exactly one transaction."""
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
-
-
-def refusal(bus: Registers, steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        run(bus, steps)
-    assert (caught.value.bus, caught.value.address) == (bus.name, ADDRESS)
-    return caught.value.cause
 
 
 def ready(bus: Registers) -> ds3231.Device:
@@ -84,8 +54,7 @@ def ready(bus: Registers) -> ds3231.Device:
 
 def rows_of(shared_data: Path, part: str) -> tuple[bytes, dict[str, str]]:
     """Registers of a part's rows as memory, and what each unit is expected to be."""
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["part"] == part]
+    rows = published(shared_data, part)
     memory = bytearray(0x13)
     for register, byte in zip(rows[0]["registers"].split(), rows[0]["bytes"].split(), strict=True):
         memory[int(register, 16)] = int(byte, 16)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,32 +13,24 @@ from drivers import gmc_geiger
 from drivers.device import OracleKind
 from drivers.errors import Cause, DeviceError
 from drivers.samples import RadiationSample
+from tests.drivers.scripted import SerialLine, cause_of, published
 
 MS = 1_000_000
 TICK = 5 * MS
 SECOND = 1_000 * MS
 
 
-class Counter:
+class Counter(SerialLine):
     """A GMC-320 at the end of a line: answers commands with the next read but one."""
 
-    name = "uart4"
-
     def __init__(self, model: bytes = b"GMC-320Re 4.19") -> None:
+        super().__init__("uart4")
         self.model = model
         self.battery = b"\x29"
-        self.pending = b""
-        self.commands: list[bytes] = []
         self.mute = False
 
-    def write(self, data: bytes) -> None:
-        self.commands.append(data)
-        if not self.mute:
-            self.pending += {b"<GETVER>>": self.model, b"<GETVOLT>>": self.battery}.get(data, b"")
-
-    def read(self, limit: int) -> bytes:
-        data, self.pending = self.pending[:limit], self.pending[limit:]
-        return data
+    def reply(self, data: bytes) -> bytes:
+        return b"" if self.mute else {b"<GETVER>>": self.model, b"<GETVOLT>>": self.battery}.get(data, b"")
 
 
 class Bench:
@@ -64,15 +55,8 @@ class Bench:
         return self.ticks(quiet_ticks)
 
 
-def refusal(codec: object, data: bytes) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        codec(data)  # type: ignore[operator]
-    return caught.value.cause
-
-
 def test_every_reference_row(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = {row["registers"]: row for row in csv.DictReader(stream) if row["part"] == "GQ GMC"}
+    rows = {row["registers"]: row for row in published(shared_data, "GQ GMC")}
     assert len(rows) == 3
     beat, volt, name = rows["<HEARTBEAT1>>"], rows["<GETVOLT>>"], rows["<GETVER>>"]
     # The document's own example of a beat holds only if bits 13 and 12 are no data, against its text.
@@ -91,13 +75,13 @@ def test_the_upper_bits_of_a_beat_are_no_data() -> None:
 
 
 def test_answers_that_are_none_are_refused() -> None:
-    assert refusal(gmc_geiger.counts_per_second, b"\xff\xff") is Cause.IMPLAUSIBLE
-    assert refusal(gmc_geiger.counts_per_second, b"\x00") is Cause.SHORT_READ
-    assert refusal(gmc_geiger.version, b"GMC-") is Cause.SHORT_READ
-    assert refusal(gmc_geiger.version, b"GMC-300\x00 2.100") is Cause.WRONG_ID
-    assert refusal(gmc_geiger.version, bytes(14)) is Cause.WRONG_ID
-    assert refusal(gmc_geiger.battery_voltage_v, b"\x00") is Cause.IMPLAUSIBLE
-    assert refusal(gmc_geiger.battery_voltage_v, b"\xff") is Cause.IMPLAUSIBLE
+    assert cause_of(gmc_geiger.counts_per_second, b"\xff\xff") is Cause.IMPLAUSIBLE
+    assert cause_of(gmc_geiger.counts_per_second, b"\x00") is Cause.SHORT_READ
+    assert cause_of(gmc_geiger.version, b"GMC-") is Cause.SHORT_READ
+    assert cause_of(gmc_geiger.version, b"GMC-300\x00 2.100") is Cause.WRONG_ID
+    assert cause_of(gmc_geiger.version, bytes(14)) is Cause.WRONG_ID
+    assert cause_of(gmc_geiger.battery_voltage_v, b"\x00") is Cause.IMPLAUSIBLE
+    assert cause_of(gmc_geiger.battery_voltage_v, b"\xff") is Cause.IMPLAUSIBLE
 
 
 def test_set_up_asks_who_it_is_and_makes_it_beat() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Generator
 from contextlib import suppress
 from typing import Any
 
@@ -17,6 +16,7 @@ from drivers import icm42688p
 from drivers.device import OracleKind
 from drivers.errors import Cause, DeviceError
 from drivers.samples import ImuSample
+from tests.drivers.scripted import SpiPart, cause_of, outcomes, refusal, run
 
 MS = 1_000_000
 G0 = 9.80665
@@ -29,15 +29,13 @@ def frame(words: tuple[int, ...] = WORDS, status: int = READY) -> bytes:
     return struct.pack(">x7h2xB", *words, status)
 
 
-class Unit:
+class Unit(SpiPart):
     """Bank 0 of an ICM-42688-P (DS-000347, section 14); the gyroscope needs ``start`` looks until it measures."""
 
-    name = "spi0"
+    address = 1
 
     def __init__(self, start: int = 3) -> None:
-        self.transfers = 0
-        self.configured: list[tuple[int, int, int]] = []
-        self.stuck: bytes | None = None
+        super().__init__()
         self.start = start
         self.noise = 0
         self.frozen = False
@@ -54,14 +52,7 @@ class Unit:
         self.status = RESET_DONE
         self.looks = 0
 
-    def configure(self, select: int, mode: int, max_hz: int) -> None:
-        self.configured.append((select, mode, max_hz))
-
-    def transfer(self, select: int, data: bytes) -> bytes:
-        assert select == 1
-        self.transfers += 1
-        if self.stuck is not None:
-            return (self.stuck * len(data))[: len(data)]
+    def answer(self, data: bytes) -> bytes:
         pointer = data[0] & 0x7F
         if not data[0] & 0x80:
             self._write(pointer, data[1])
@@ -98,34 +89,10 @@ class Unit:
         self.memory[0x2D] = self.status
 
 
-def run(unit: Unit, steps: Generator[None, None, Any]) -> Any:
-    while True:
-        before = unit.transfers
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert unit.transfers == before + 1
-            return done.value
-        assert unit.transfers == before + 1
-
-
 def ready(unit: Unit, **fields: Any) -> icm42688p.Device:
     device = icm42688p.Device(unit, 1, icm42688p.Settings(**fields))
     run(unit, device.initialise())
     return device
-
-
-def finish(call: Any) -> None:
-    result = call()
-    if isinstance(result, Generator):
-        for _ in result:
-            pass
-
-
-def refusal(call: Any) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        finish(call)
-    return caught.value.cause
 
 
 @pytest.mark.parametrize(
@@ -168,14 +135,14 @@ def test_identity_names_the_part_and_writes_nothing() -> None:
     unit = Unit()
     memory = bytes(unit.memory)
     assert run(unit, icm42688p.Device(unit, 1, icm42688p.Settings()).identify()) == "TDK ICM-42688-P"
-    assert (bytes(unit.memory)[:0x1D], unit.transfers) == (memory[:0x1D], 1)
+    assert (bytes(unit.memory)[:0x1D], unit.transactions) == (memory[:0x1D], 1)
 
 
 @pytest.mark.parametrize("answer", [b"\x00", b"\xff", b"\x42"])
 def test_nothing_and_another_part_are_refused(answer: bytes) -> None:
     unit = Unit()
     unit.stuck = answer
-    assert refusal(icm42688p.Device(unit, 1, icm42688p.Settings()).initialise) is Cause.WRONG_ID
+    assert refusal(unit, icm42688p.Device(unit, 1, icm42688p.Settings()).initialise()) is Cause.WRONG_ID
 
 
 def test_a_unit_left_in_another_bank_is_led_back() -> None:
@@ -193,7 +160,7 @@ def test_a_reset_that_does_not_end_is_a_time_out() -> None:
         next(steps)
     unit.resets_to_wait = 0
     unit.status = 0
-    assert refusal(lambda: steps) is Cause.TIMEOUT
+    assert refusal(unit, steps) is Cause.TIMEOUT
 
 
 def test_initialise_waits_for_the_gyroscope_to_start() -> None:
@@ -207,7 +174,7 @@ def test_a_slow_start_is_left_to_acquire_which_says_nothing_yet() -> None:
     unit = Unit(start=131)
     device = ready(unit)
     assert run(unit, device.acquire()) is None
-    assert refusal(lambda: device.read(0)) is Cause.STALE_COUNTER
+    assert cause_of(device.read, 0) is Cause.STALE_COUNTER
     assert isinstance(run(unit, device.acquire()), ImuSample)
 
 
@@ -216,15 +183,15 @@ def test_a_start_that_does_not_come_is_stale() -> None:
     device = ready(unit)
     for _ in range(8):
         assert run(unit, device.acquire()) is None
-    assert refusal(device.acquire) is Cause.STALE_COUNTER
+    assert refusal(unit, device.acquire()) is Cause.STALE_COUNTER
 
 
 def test_a_sample_is_one_transfer_and_counts_up() -> None:
     unit = Unit()
     device = ready(unit)
-    before = unit.transfers
+    before = unit.transactions
     counters = [device.read(tick * 5 * MS).counter for tick in range(3)]
-    assert unit.transfers == before + 3
+    assert unit.transactions == before + 3
     assert counters == [0, 1, 2]
 
 
@@ -233,7 +200,7 @@ def test_outputs_that_do_not_advance_are_stale() -> None:
     device = ready(unit)
     device.read(0)
     unit.measuring = False
-    assert refusal(lambda: device.read(5 * MS)) is Cause.STALE_COUNTER
+    assert cause_of(device.read, 5 * MS) is Cause.STALE_COUNTER
 
 
 def test_an_answer_repeated_word_for_word_is_stale_after_the_limit() -> None:
@@ -242,7 +209,7 @@ def test_an_answer_repeated_word_for_word_is_stale_after_the_limit() -> None:
     unit.frozen = True
     for _ in range(4):
         device.read(0)
-    assert refusal(lambda: device.read(0)) is Cause.STALE_COUNTER
+    assert cause_of(device.read, 0) is Cause.STALE_COUNTER
     unit.frozen = False
     assert device.read(0)
 
@@ -252,8 +219,8 @@ def test_a_brown_out_is_a_reset_until_the_unit_is_set_up_anew() -> None:
     device = ready(unit)
     device.read(0)
     unit.reset()
-    assert [refusal(lambda: device.read(0)) for _ in range(3)] == [Cause.RESET] * 3
-    assert refusal(device.acquire) is Cause.RESET
+    assert [cause_of(device.read, 0) for _ in range(3)] == [Cause.RESET] * 3
+    assert refusal(unit, device.acquire()) is Cause.RESET
     run(unit, device.initialise())
     assert isinstance(device.read(0), ImuSample)
 
@@ -262,12 +229,7 @@ def test_an_upset_configuration_bit_is_found_by_the_scrub() -> None:
     unit = Unit()
     device = ready(unit, scrub_every=2, repeat_limit=0)
     unit.memory[0x4F] ^= 0x20
-    found = []
-    for _ in range(20):
-        try:
-            device.read(0)
-        except DeviceError as error:
-            found.append(error.cause)
+    found = outcomes(lambda: device.read(0), 20)
     assert Cause.RESET in found
     assert found[-1] is Cause.RESET
     run(unit, device.initialise())
@@ -280,9 +242,9 @@ def test_acquire_scrubs_in_a_transaction_of_its_own() -> None:
     device = ready(unit, scrub_every=3)
     costs = []
     for _ in range(6):
-        before = unit.transfers
+        before = unit.transactions
         assert isinstance(run(unit, device.acquire()), ImuSample)
-        costs.append(unit.transfers - before)
+        costs.append(unit.transactions - before)
     assert costs == [1, 1, 2] * 2
 
 
@@ -295,7 +257,7 @@ def test_acquire_scrubs_in_a_transaction_of_its_own() -> None:
     ],
 )
 def test_what_is_not_a_measurement_is_refused(words: tuple[int, ...], status: int, cause: Cause) -> None:
-    assert refusal(lambda: icm42688p.burst(frame(words, status))) is cause
+    assert cause_of(icm42688p.burst, frame(words, status)) is cause
 
 
 def test_a_channel_marked_as_not_measured_is_no_sample() -> None:
@@ -309,7 +271,7 @@ def test_a_dead_line_is_refused_while_flying(answer: bytes) -> None:
     unit = Unit()
     device = ready(unit)
     unit.stuck = answer
-    assert refusal(lambda: device.read(0)) in (Cause.STALE_COUNTER, Cause.IMPLAUSIBLE)
+    assert cause_of(device.read, 0) in (Cause.STALE_COUNTER, Cause.IMPLAUSIBLE)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

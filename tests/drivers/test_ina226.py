@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -16,50 +13,22 @@ from hypothesis import strategies as st
 from drivers import ina226
 from drivers.device import OracleKind
 from drivers.errors import Cause, DeviceError
+from tests.drivers.scripted import WordBank, causes, published, refusal, run
 
 ADDRESS = 0x44
 SETTINGS = ina226.Settings(shunt_ohm=0.010, max_current_a=8.0)
 
 
-class Registers:
+class Registers(WordBank):
     """Registers of an INA226 after power-up (TI SBOS547B, table 7-1), with a 28 V rail at 2 A through 10 mOhm."""
 
-    name = "i2c_a"
+    address = ADDRESS
 
-    def __init__(self) -> None:
-        self.reset()
-        self.transactions = 0
-
-    def reset(self) -> None:
-        self.words: dict[int, bytes] = {
+    def power_up(self) -> None:
+        self.words = {
             0x00: b"\x41\x27", 0x01: (8000).to_bytes(2, "big"), 0x02: (22400).to_bytes(2, "big"), 0x03: bytes(2),
             0x04: bytes(2), 0x05: bytes(2), 0x06: b"\x00\x08", 0x07: bytes(2), 0xFE: b"\x54\x49", 0xFF: b"\x22\x60",
         }
-
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
-        self.words[data[0]] = bytes(data[1:])
-
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("an INA226 is read through its pointer")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert address == ADDRESS
-        self.transactions += 1
-        return self.words[data[0]][:count]
-
-
-def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
-    """Exhaust a sequence; every resume must be exactly one transaction."""
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
 
 
 def ready(bus: Registers) -> ina226.Device:
@@ -68,27 +37,8 @@ def ready(bus: Registers) -> ina226.Device:
     return device
 
 
-def refusal(steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        for _ in steps:
-            pass
-    assert (caught.value.bus, caught.value.address) == ("i2c_a", ADDRESS)
-    return caught.value.cause
-
-
-def causes(bus: Registers, device: ina226.Device, samples: int) -> list[Cause]:
-    found = []
-    for _ in range(samples):
-        try:
-            run(bus, device.acquire())
-        except DeviceError as error:
-            found.append(error.cause)
-    return found
-
-
 def test_every_value_of_the_datasheet_and_of_the_kernel_s_two_drivers(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["part"].startswith("INA226")]
+    rows = published(shared_data, "INA226*")
     assert len(rows) == 22
     time_s = {ina226.CONVERSION_1100_US: 1.1e-3}
     for row in rows:
@@ -125,9 +75,7 @@ def test_every_value_of_the_datasheet_and_of_the_kernel_s_two_drivers(shared_dat
 
 
 def test_the_shunt_register_shows_a_negative_current_too(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [r for r in csv.DictReader(stream) if r["part"] == "INA226 2mOhm" and r["unit"] == "in0_input mV"]
-    (row,) = rows
+    (row,) = (r for r in published(shared_data, "INA226 2mOhm") if r["unit"] == "in0_input mV")
     shunt = bytes.fromhex(row["bytes"].split()[1])
     assert ina226.current_a(shunt, 2.5e-6 / 0.002) == pytest.approx(float(row["expected"]) * 1e-3 / 0.002)
 
@@ -163,7 +111,7 @@ def test_identity_is_read_without_a_write() -> None:
 def test_another_chip_is_refused(register: int, word: bytes) -> None:
     bus = Registers()
     bus.words[register] = word
-    assert refusal(ina226.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.WRONG_ID
+    assert refusal(bus, ina226.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.WRONG_ID
 
 
 def test_initialise_writes_calibration_then_conversion() -> None:
@@ -192,7 +140,7 @@ def test_nothing_is_said_before_the_first_conversion_and_never_is_stale() -> Non
     bus.words[0x06] = b"\x00\x00"
     for _ in range(8):
         assert run(bus, device.acquire()) is None
-    assert refusal(device.acquire()) is Cause.STALE_COUNTER
+    assert refusal(bus, device.acquire()) is Cause.STALE_COUNTER
     bus.words[0x06] = b"\x00\x08"
     assert run(bus, device.acquire()) is not None
 
@@ -213,7 +161,7 @@ def test_brown_out_is_found_and_stays_refused_until_initialised() -> None:
     bus = Registers()
     device = ready(bus)
     run(bus, device.acquire())
-    bus.reset()
+    bus.power_up()
     found = causes(bus, device, 30)
     assert set(found) == {Cause.RESET}
     assert len(found) >= 22
@@ -228,7 +176,7 @@ def test_a_dead_rail_is_believed_only_from_a_chip_that_knows_its_name() -> None:
     bus.words[0x01] = bus.words[0x02] = bytes(2)
     assert run(bus, device.acquire()).voltage_v == 0.0
     bus.words[0xFF] = b"\x00\x00"  # the data line is held low
-    assert refusal(device.acquire()) is Cause.WRONG_ID
+    assert refusal(bus, device.acquire()) is Cause.WRONG_ID
 
 
 @pytest.mark.parametrize(("register", "data"), [
@@ -239,7 +187,7 @@ def test_full_scale_and_impossible_answers_are_refused(register: int, data: byte
     device = ready(bus)
     run(bus, device.acquire())
     bus.words[register] = data
-    assert refusal(device.acquire()) is Cause.IMPLAUSIBLE
+    assert refusal(bus, device.acquire()) is Cause.IMPLAUSIBLE
 
 
 def test_a_power_register_of_all_ones_is_refused() -> None:

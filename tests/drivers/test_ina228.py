@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +13,7 @@ from hypothesis import strategies as st
 from drivers import ina228
 from drivers.errors import Cause, DeviceError
 from drivers.samples import PowerSample
+from tests.drivers.scripted import WordBank, causes, published, refusal, run
 
 ADDRESS = 0x40
 SETTINGS = ina228.Settings(shunt_ohm=0.004, max_current_a=10.0)
@@ -23,17 +21,13 @@ EXAMPLE = ina228.Settings(shunt_ohm=0.0162, max_current_a=10.0)
 """Example of TI's table 8-4: 10 A full scale, 16.2 mOhm."""
 
 
-class Registers:
+class Registers(WordBank):
     """Registers of an INA228 after power-up (TI SLYS021A, table 7-3), with a 28 V rail at 2 A."""
 
-    name = "i2c_a"
+    address = ADDRESS
 
-    def __init__(self) -> None:
-        self.reset()
-        self.transactions = 0
-
-    def reset(self) -> None:
-        self.words: dict[int, bytes] = {
+    def power_up(self) -> None:
+        self.words = {
             0x00: b"\x00\x00", 0x01: b"\xfb\x68", 0x02: b"\x10\x00", 0x03: b"\x00\x00",
             0x05: (round(28.0 / 195.3125e-6) << 4).to_bytes(3, "big"), 0x06: b"\x0c\x80",
             0x07: (round(2.0 / 10.0 * 2**19) << 4).to_bytes(3, "big"),
@@ -41,44 +35,11 @@ class Registers:
             0x0B: b"\x00\x03", 0x3E: b"\x54\x49", 0x3F: b"\x22\x81",
         }
 
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
-        self.words[data[0]] = bytes(data[1:])
-
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("an INA228 is read through its pointer")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert address == ADDRESS
-        self.transactions += 1
-        return self.words[data[0]][:count]
-
-
-def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
-    """Exhaust a sequence; every resume must be exactly one transaction."""
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
-
 
 def ready(bus: Registers, with_settings: ina228.Settings = SETTINGS) -> ina228.Device:
     device = ina228.Device(bus, ADDRESS, with_settings)
     run(bus, device.initialise())
     return device
-
-
-def refusal(steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        for _ in steps:
-            pass
-    assert (caught.value.bus, caught.value.address) == ("i2c_a", ADDRESS)
-    return caught.value.cause
 
 
 def decode(register: str, data: bytes) -> float:
@@ -94,8 +55,7 @@ def decode(register: str, data: bytes) -> float:
 
 
 def test_every_datasheet_example(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["part"] == "INA228/229"]
+    rows = published(shared_data, "INA228/229")
     assert len(rows) == 7
     for row in rows:
         value = decode(row["registers"].split()[1], bytes.fromhex(row["bytes"]))
@@ -104,8 +64,7 @@ def test_every_datasheet_example(shared_data: Path) -> None:
 
 def test_every_value_that_the_kernel_computed_for_the_16_bit_sibling(shared_data: Path) -> None:
     # The INA238's registers are the upper 16 of the INA228's 20 bits; temperature is alike.
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["part"] in ("INA238", "INA238 neg")]
+    rows = published(shared_data, "INA238", "INA238 neg")
     compared = 0
     for row in rows:
         registers = dict(zip(row["registers"].split(), row["bytes"].split(), strict=False))
@@ -187,30 +146,25 @@ def test_a_converter_that_never_starts_becomes_stale() -> None:
     bus.words[0x0B] = b"\x00\x01"
     for _ in range(8):
         run(bus, device.acquire())
-    assert refusal(device.acquire()) is Cause.STALE_COUNTER
+    assert refusal(bus, device.acquire()) is Cause.STALE_COUNTER
 
 
 @pytest.mark.parametrize(("register", "word"), [(0x3E, b"\x00\x00"), (0x3F, b"\x23\x81"), (0x3F, b"\xff\xff")])
 def test_another_chip_is_refused(register: int, word: bytes) -> None:
     bus = Registers()
     bus.words[register] = word
-    assert refusal(ina228.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.WRONG_ID
+    assert refusal(bus, ina228.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.WRONG_ID
 
 
 def test_brown_out_is_found_and_stays_refused_until_initialised() -> None:
     bus = Registers()
     device = ready(bus)
     run(bus, device.acquire())
-    bus.reset()
-    causes = []
-    for _ in range(30):
-        try:
-            run(bus, device.acquire())
-        except DeviceError as error:
-            causes.append(error.cause)
-    assert len(causes) >= 6  # and every sample after the first discovery
-    assert set(causes) == {Cause.RESET}
-    assert refusal(device.acquire()) is Cause.RESET
+    bus.power_up()
+    found = causes(bus, device, 30)
+    assert len(found) >= 6  # and every sample after the first discovery
+    assert set(found) == {Cause.RESET}
+    assert refusal(bus, device.acquire()) is Cause.RESET
     run(bus, device.initialise())
     assert run(bus, device.acquire()) is not None
 
@@ -221,7 +175,7 @@ def test_a_configuration_once_misread_is_believed_when_seen_right() -> None:
     for _ in range(3):
         run(bus, device.acquire())
     right, bus.words[0x01] = bus.words[0x01], b"\xff\xff"
-    assert refusal(device.acquire()) is Cause.RESET
+    assert refusal(bus, device.acquire()) is Cause.RESET
     bus.words[0x01] = right
     assert run(bus, device.acquire()) is not None
 
@@ -233,13 +187,8 @@ def test_an_upset_bit_in_any_configuration_register_is_found(register: int) -> N
     run(bus, device.acquire())
     word = bus.words[register]
     bus.words[register] = bytes((word[0], word[1] ^ 0x10))
-    causes = set()
-    for _ in range(48):
-        try:
-            run(bus, device.acquire())
-        except DeviceError as error:
-            causes.add(error.cause)
-    assert causes == {Cause.RESET}
+    found = causes(bus, device, 48)
+    assert set(found) == {Cause.RESET}
 
 
 def test_identify_names_the_die_and_writes_nothing() -> None:
@@ -256,7 +205,7 @@ def test_a_dead_rail_is_believed_only_from_a_chip_that_knows_its_name() -> None:
     bus.words[0x05] = bus.words[0x07] = bytes(3)
     assert run(bus, device.acquire()).voltage_v == 0.0
     bus.words[0x3F] = b"\x00\x00"  # the data line is held low
-    assert refusal(device.acquire()) is Cause.WRONG_ID
+    assert refusal(bus, device.acquire()) is Cause.WRONG_ID
 
 
 @pytest.mark.parametrize(("flags", "cause"), [
@@ -268,13 +217,8 @@ def test_flags_of_the_chip_refuse_the_sample(flags: int, cause: Cause) -> None:
     device = ready(bus)
     run(bus, device.acquire())
     bus.words[0x0B] = flags.to_bytes(2, "big")
-    causes = []
-    for _ in range(24):
-        try:
-            run(bus, device.acquire())
-        except DeviceError as error:
-            causes.append(error.cause)
-    assert causes == [cause]
+    found = causes(bus, device, 24)
+    assert found == [cause]
 
 
 def test_a_wrapped_accumulator_gives_no_total() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import struct
 from contextlib import suppress
@@ -17,7 +16,7 @@ from drivers import ld06_lidar
 from drivers.checksum import crc8_ld06
 from drivers.device import OracleKind
 from drivers.errors import Cause, DeviceError
-from drivers.samples import LidarScan
+from tests.drivers.scripted import SerialLine, cause_of, feed, published
 
 SPEED = 3600
 PACKETS_A_TURN = 37
@@ -43,46 +42,13 @@ def turning(count: int, start: float = 0.0, time_ms: float = 0.0, step: float = 
     return packets
 
 
-class Line:
-    """A serial port that hands out what was put in, at most ``limit`` bytes a read."""
-
-    name = "uart5"
-
-    def __init__(self) -> None:
-        self.pending = b""
-
-    def write(self, data: bytes) -> None:
-        raise AssertionError("the lidar accepts no command")
-
-    def read(self, limit: int) -> bytes:
-        data, self.pending = self.pending[:limit], self.pending[limit:]
-        return data
-
-
-def lidar(**fields: Any) -> tuple[Line, ld06_lidar.Device]:
-    line = Line()
+def lidar(**fields: Any) -> tuple[SerialLine, ld06_lidar.Device]:
+    line = SerialLine("uart5", chunk=100, takes_commands=False)
     return line, ld06_lidar.Device(line, None, ld06_lidar.Settings(**fields))
 
 
-def feed(line: Line, device: ld06_lidar.Device, data: bytes, chunk: int = 100) -> list[LidarScan]:
-    scans = []
-    for at in range(0, len(data), chunk):
-        line.pending += data[at : at + chunk]
-        scan = device.poll(0)
-        if scan is not None:
-            scans.append(scan)
-    return scans
-
-
-def refusal(data: bytes) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        ld06_lidar.packet(data)
-    return caught.value.cause
-
-
 def test_every_reference_row(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["part"] == "LD06/LD19"]
+    rows = published(shared_data, "LD06/LD19")
     assert len(rows) == 3
     for row in rows:
         read = ld06_lidar.packet(bytes.fromhex(row["bytes"]))
@@ -219,7 +185,7 @@ def test_a_wrong_crc_loses_one_packet_and_not_the_next() -> None:
     ],
 )
 def test_what_is_no_packet_is_refused(data: bytes, cause: Cause) -> None:
-    assert refusal(data) is cause
+    assert cause_of(ld06_lidar.packet, data) is cause
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

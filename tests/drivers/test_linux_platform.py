@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from drivers import linux_platform
 from drivers.errors import Cause, DeviceError
 from drivers.linux_platform import Device, Settings, throttle_flags
 from drivers.samples import PlatformSample
+from tests.drivers.scripted import finish
 
 NOTHING = PlatformSample(*[None] * 10)
 FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
@@ -49,7 +50,7 @@ class Root:
 
     def device(self, **changes: Any) -> Device:
         device = Device(None, None, Settings(**changes), root=self.folder)
-        run(device.initialise())
+        finish(device.initialise())
         return device
 
 
@@ -58,16 +59,8 @@ def pi(tmp_path: Path) -> Root:
     return Root(tmp_path, PI)
 
 
-def run(steps: Generator[None, None, Any]) -> Any:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            return done.value
-
-
 def test_everything_of_a_raspberry_pi(pi: Root) -> None:
-    sample = run(pi.device().acquire())
+    sample = finish(pi.device().acquire())
     room = os.statvfs(pi.folder)
     assert sample.disk_free_bytes == pytest.approx(room.f_bavail * room.f_frsize, rel=0.05)
     assert (sample.temperature_c, sample.cpu_hz, sample.load, sample.uptime_s) == (48.312, 1.8e9, 0.52, 12345.67)
@@ -77,29 +70,29 @@ def test_everything_of_a_raspberry_pi(pi: Root) -> None:
 
 
 def test_it_names_model_and_kernel(pi: Root) -> None:
-    assert run(pi.device().identify()) == "Raspberry Pi 4 Model B Rev 1.4, Linux 6.12.25+rpt-rpi-v8"
+    assert finish(pi.device().identify()) == "Raspberry Pi 4 Model B Rev 1.4, Linux 6.12.25+rpt-rpi-v8"
     (pi.folder / "proc/device-tree/model").unlink()
     pi.put("sys/class/dmi/id/product_name", "Standard PC\n")
-    assert run(pi.device().identify()).startswith("Standard PC, Linux")
+    assert finish(pi.device().identify()).startswith("Standard PC, Linux")
     pi.put("sys/class/dmi/id/product_name", b"\xff\xfe\x01")
-    assert run(pi.device().identify()).startswith("computer of unknown model")
+    assert finish(pi.device().identify()).startswith("computer of unknown model")
     pi.put("sys/class/dmi/id/product_name", "Standard PC\n")
     (pi.folder / "proc/sys/kernel/osrelease").unlink()
-    assert run(pi.device().identify()) == "Standard PC, Linux of unknown release"
+    assert finish(pi.device().identify()) == "Standard PC, Linux of unknown release"
 
 
 def test_no_linux_is_absent(tmp_path: Path) -> None:
     device = Device(None, None, Settings(), root=tmp_path)
     for steps in (device.identify(), device.initialise()):
         with pytest.raises(DeviceError) as caught:
-            run(steps)
+            finish(steps)
         assert caught.value.cause is Cause.ABSENT
 
 
 def test_what_is_missing_is_none_and_never_a_default(tmp_path: Path) -> None:
     root = Root(tmp_path, {"proc/sys/kernel/osrelease": "6.1\n"})
     device = root.device(disk="/not/there")
-    assert run(device.acquire()) == NOTHING
+    assert finish(device.acquire()) == NOTHING
     assert device.counters.refused == 0
     assert device.counters.samples == 1
 
@@ -110,7 +103,7 @@ def test_what_is_missing_is_none_and_never_a_default(tmp_path: Path) -> None:
 ])
 def test_garbage_in_any_file_is_none_and_counted(pi: Root, garbage: bytes) -> None:
     device = pi.device()
-    before = run(device.acquire())
+    before = finish(device.acquire())
     files = {
         "sys/class/thermal/thermal_zone0/temp": ("temperature_c",),
         "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": ("cpu_hz",),
@@ -123,7 +116,7 @@ def test_garbage_in_any_file_is_none_and_counted(pi: Root, garbage: bytes) -> No
             continue  # -0.001 deg C is no garbage
         pi.put(name, garbage)
         refused += 1
-        sample = run(device.acquire())
+        sample = finish(device.acquire())
         for field in PlatformSample.__dataclass_fields__:
             if field in fields:
                 assert getattr(sample, field) is None, (name, field)
@@ -138,7 +131,7 @@ def test_a_file_that_cannot_be_read_is_none(pi: Root) -> None:
     path = pi.folder / "proc/loadavg"
     path.unlink()
     path.mkdir()
-    assert run(device.acquire()).load is None
+    assert finish(device.acquire()).load is None
 
 
 @pytest.mark.parametrize(("word", "flags"), [
@@ -161,10 +154,10 @@ def test_words_with_bits_that_mean_nothing_are_refused(word: str) -> None:
 def test_what_was_seen_stays_though_the_kernel_clears_it(pi: Root) -> None:
     device = pi.device()
     pi.put(FIRMWARE, "50005\n")
-    sample = run(device.acquire())
+    sample = finish(device.acquire())
     assert (sample.under_voltage, sample.throttled) == (True, True)
     pi.put(FIRMWARE, "0\n")
-    sample = run(device.acquire())
+    sample = finish(device.acquire())
     assert (sample.under_voltage, sample.throttled) == (False, False)
     assert (sample.under_voltage_seen, sample.throttled_seen) == (True, True)
 
@@ -176,33 +169,33 @@ def test_the_hwmon_alarm_stands_in_for_the_firmware_s_file(pi: Root) -> None:
     pi.put("sys/class/hwmon/hwmon1/name", "rpi_volt\n")
     pi.put(ALARM, "0\n")
     device = pi.device()
-    sample = run(device.acquire())
+    sample = finish(device.acquire())
     assert (sample.under_voltage, sample.under_voltage_seen) == (False, False)
     assert (sample.throttled, sample.throttled_seen) == (None, None)
     pi.put(ALARM, "1\n")
-    assert run(device.acquire()).under_voltage is True
+    assert finish(device.acquire()).under_voltage is True
     pi.put(ALARM, "0\n")
-    sample = run(device.acquire())
+    sample = finish(device.acquire())
     assert (sample.under_voltage, sample.under_voltage_seen) == (False, True)
     pi.put(ALARM, "7\n")
-    sample = run(device.acquire())
+    sample = finish(device.acquire())
     assert (sample.under_voltage, sample.under_voltage_seen) == (None, None)
 
 
 def test_the_firmware_of_other_models_is_found(pi: Root) -> None:
     (pi.folder / FIRMWARE).unlink()
     pi.put("sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled", "1\n")
-    assert run(pi.device().acquire()).under_voltage is True
+    assert finish(pi.device().acquire()).under_voltage is True
 
 
 def test_the_hottest_zone_counts_or_the_one_asked_for(pi: Root) -> None:
     pi.put("sys/class/thermal/thermal_zone1/type", "rp1_adc\n")
     pi.put("sys/class/thermal/thermal_zone1/temp", "61000\n")
-    assert run(pi.device().acquire()).temperature_c == 61.0
-    assert run(pi.device(thermal_zone="cpu-thermal").acquire()).temperature_c == 48.312
-    assert run(pi.device(thermal_zone="gpu-thermal").acquire()).temperature_c is None
+    assert finish(pi.device().acquire()).temperature_c == 61.0
+    assert finish(pi.device(thermal_zone="cpu-thermal").acquire()).temperature_c == 48.312
+    assert finish(pi.device(thermal_zone="gpu-thermal").acquire()).temperature_c is None
     pi.put("sys/class/thermal/thermal_zone1/temp", "-274000\n")
-    assert run(pi.device().acquire()).temperature_c == 48.312
+    assert finish(pi.device().acquire()).temperature_c == 48.312
 
 
 def test_a_sample_pauses_between_its_sources(pi: Root) -> None:
@@ -213,9 +206,9 @@ def test_the_running_kernel_agrees_with_the_c_library() -> None:
     if not Path("/proc/uptime").exists():
         pytest.skip("no /proc here")
     device = Device(None, None, Settings())
-    run(device.initialise())
+    finish(device.initialise())
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
-    sample = run(device.acquire())
+    sample = finish(device.acquire())
     after = time.clock_gettime(time.CLOCK_BOOTTIME)
     assert before - 0.02 <= sample.uptime_s <= after + 0.02
     assert sample.load == pytest.approx(os.getloadavg()[0], abs=0.5)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import struct
-from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -16,18 +13,16 @@ from hypothesis import strategies as st
 from drivers import lsm303dlhc
 from drivers.errors import Cause, DeviceError
 from drivers.samples import FieldSample
+from tests.drivers.scripted import MemoryBank, causes, outcomes, published, refusal, run
 
 ADDRESS = 0x1E
 
 
-class Registers:
+class Registers(MemoryBank):
     """The magnetometer of an LSM303DLHC (ST DocID018771) after power-up; writes do not step the pointer on."""
 
     name = "i2c_b"
-
-    def __init__(self) -> None:
-        self.transactions = 0
-        self.power_up()
+    address = ADDRESS
 
     def power_up(self) -> None:
         self.memory = bytearray(0x40)
@@ -39,38 +34,10 @@ class Registers:
         self.memory[0x03:0x09] = struct.pack(">hhh", x, z, y)
         self.memory[0x09] = 0x01
 
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
+    def take(self, data: bytes) -> None:
         assert len(data) == 2
-        self.memory[data[0]] = data[1]
+        super().take(data)
 
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("an LSM303DLHC is read through its pointer")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert address == ADDRESS
-        self.transactions += 1
-        return bytes(self.memory[data[0] : data[0] + count])
-
-
-def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
-    """Exhaust a sequence; every resume must be exactly one transaction."""
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
-
-
-def refusal(bus: Registers, steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        run(bus, steps)
-    assert (caught.value.bus, caught.value.address) == (bus.name, ADDRESS)
-    return caught.value.cause
 
 
 def ready(bus: Registers, **fields: int) -> lsm303dlhc.Device:
@@ -81,8 +48,7 @@ def ready(bus: Registers, **fields: int) -> lsm303dlhc.Device:
 
 
 def test_every_value_that_the_kernel_computed(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["part"] == "LSM303DLHC mag"]
+    rows = published(shared_data, "LSM303DLHC mag")
     assert len(rows) == 6
     expected = {row["unit"].split()[0]: float(row["expected"]) for row in rows}
     memory = dict(zip(rows[0]["registers"].split(), rows[0]["bytes"].split(), strict=True))
@@ -162,13 +128,8 @@ def test_an_upset_gain_is_found() -> None:
     bus = Registers()
     device = ready(bus, scrub_every=2)
     bus.memory[0x01] = 0x60
-    causes = set()
-    for _ in range(6):
-        try:
-            run(bus, device.acquire())
-        except DeviceError as error:
-            causes.add(error.cause)
-    assert causes == {Cause.RESET}
+    found = causes(bus, device, 6)
+    assert set(found) == {Cause.RESET}
 
 
 def test_no_field_is_believed_from_a_chip_that_knows_its_name() -> None:
@@ -185,13 +146,8 @@ def test_a_dead_data_line_gives_no_field(byte: int, cause: Cause) -> None:
     bus = Registers()
     device = ready(bus)
     bus.memory[:] = bytes((byte,)) * len(bus.memory)
-    causes = set()
-    for _ in range(9):
-        try:
-            assert run(bus, device.acquire()) is None
-        except DeviceError as error:
-            causes.add(error.cause)
-    assert causes == {cause}
+    found = outcomes(lambda: run(bus, device.acquire()), 9)
+    assert set(found) - {None} == {cause}
 
 
 def test_identify_names_the_part_and_writes_nothing() -> None:

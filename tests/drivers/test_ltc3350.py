@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -16,22 +13,18 @@ from hypothesis import strategies as st
 from drivers import ltc3350
 from drivers.errors import Cause, DeviceError
 from drivers.samples import SupercapSample
+from tests.drivers.scripted import WordBank, causes, published, refusal, run, word
 
 ADDRESS = 0x09
 SETTINGS = ltc3350.Settings(cells=4, full_voltage_v=10.0, sense_ohm=0.006)
 
 
-def word(value: int) -> bytes:
-    return (value & 0xFFFF).to_bytes(2, "little")
-
-
-class Registers:
+class Registers(WordBank):
     """An LTC3350 with four cells at 8 V from 28 V in, charging at 2 A, nothing measured yet."""
 
-    name = "i2c_a"
+    address = ADDRESS
 
-    def __init__(self) -> None:
-        self.transactions = 0
+    def power_up(self) -> None:
         self.words = {
             0x04: word(0), 0x17: word(0), 0x1A: word(3), 0x1B: word(0x0221), 0x1C: word(0x0200), 0x1E: word(0),
             0x1F: word(0), 0x25: word(round(28.0 / 2.21e-3)), 0x26: word(round(8.0 / 1.476e-3)),
@@ -39,42 +32,11 @@ class Registers:
             0x2A: word(round((25.0 + 251.4) / 0.028)),
         }
 
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
-        self.words[data[0]] = bytes(data[1:])
-
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("an LTC3350 is read by command code")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert address == ADDRESS
-        self.transactions += 1
-        return self.words[data[0]][:count]
-
-
-def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
-
 
 def ready(bus: Registers) -> ltc3350.Device:
     device = ltc3350.Device(bus, ADDRESS, SETTINGS)
     run(bus, device.initialise())
     return device
-
-
-def refusal(steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        for _ in steps:
-            pass
-    return caught.value.cause
 
 
 def decode(what: str, data: bytes) -> object:
@@ -91,8 +53,7 @@ def decode(what: str, data: bytes) -> object:
 
 
 def test_every_reference_row(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["part"] == "LTC3350"]
+    rows = published(shared_data, "LTC3350")
     assert len(rows) == 3
     for row in rows:
         value = decode(row["registers"].split()[1], bytes.fromhex(row["bytes"]))
@@ -165,7 +126,7 @@ def test_another_number_of_cells_is_not_our_chip() -> None:
     for answer in (word(2), word(0xFFFF), word(0)):
         bus = Registers()
         bus.words[0x1A] = answer
-        assert refusal(ltc3350.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.WRONG_ID
+        assert refusal(bus, ltc3350.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.WRONG_ID
 
 
 def test_identify_goes_by_cells_and_die_and_writes_nothing() -> None:
@@ -181,21 +142,16 @@ def test_a_dead_bus_is_no_single_cell_charger(answer: int) -> None:
     bus = Registers()
     bus.words = dict.fromkeys(bus.words, word(answer))
     one = ltc3350.Settings(cells=1, full_voltage_v=2.5, sense_ohm=0.006)
-    assert refusal(ltc3350.Device(bus, ADDRESS, one).identify()) is Cause.WRONG_ID
+    assert refusal(bus, ltc3350.Device(bus, ADDRESS, one).identify()) is Cause.WRONG_ID
 
 
 def test_a_restarted_chip_is_found_and_refused_until_initialised() -> None:
     bus = Registers()
     device = ready(bus)
     bus.words[0x04] = word(0)
-    causes = []
-    for _ in range(40):
-        try:
-            run(bus, device.acquire())
-        except DeviceError as error:
-            causes.append(error.cause)
-    assert len(causes) > 20
-    assert set(causes) == {Cause.RESET}
+    found = causes(bus, device, 40)
+    assert len(found) > 20
+    assert set(found) == {Cause.RESET}
     run(bus, device.initialise())
     assert run(bus, device.acquire()) is not None
 
@@ -205,7 +161,7 @@ def test_a_dead_data_line_is_not_an_empty_stack(level: int) -> None:
     bus = Registers()
     device = ready(bus)
     bus.words = dict.fromkeys(bus.words, word(level))
-    assert refusal(device.acquire()) in (Cause.WRONG_ID, Cause.IMPLAUSIBLE)
+    assert refusal(bus, device.acquire()) in (Cause.WRONG_ID, Cause.IMPLAUSIBLE)
 
 
 def test_an_empty_stack_without_input_is_believed_from_a_chip_that_answers() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 import pytest
@@ -14,66 +12,30 @@ from hypothesis import strategies as st
 from drivers import ltc4162
 from drivers.device import OracleKind
 from drivers.errors import Cause, DeviceError
+from tests.drivers.scripted import WordBank, causes, refusal, run, word
 
 ADDRESS = 0x68
 SETTINGS = ltc4162.Settings(cells=6, battery_sense_ohm=0.010, input_sense_ohm=0.005)
 
 
-def word(value: int) -> bytes:
-    return (value & 0xFFFF).to_bytes(2, "little")
-
-
-class Registers:
+class Registers(WordBank):
     """An LTC4162-LAD with 6 cells at 25.2 V from 30 V in, charging at 2 A out of 2 A, 40 deg C."""
 
-    name = "i2c_a"
+    address = ADDRESS
 
-    def __init__(self) -> None:
-        self.transactions = 0
-        self.words: dict[int, bytes] = {
+    def power_up(self) -> None:
+        self.words = {
             0x14: word(0x0002), 0x34: word(1 << 6), 0x35: word(2), 0x39: word(0x0107),
             0x3A: word(round(4.2 / 192.4e-6)), 0x3B: word(round(30.0 / 1.649e-3)), 0x3C: word(round(30.0 / 1.653e-3)),
             0x3D: word(round(2.0 * 0.010 / 1.466e-6)), 0x3E: word(round(2.0 * 0.005 / 1.466e-6)),
             0x3F: word(round((40.0 + 264.4) / 0.0215)), 0x43: word(0x0006), 0x4A: word(1),
         }
 
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
-        self.words[data[0]] = bytes(data[1:])
-
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("an LTC4162 is read by sub-address")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert address == ADDRESS
-        self.transactions += 1
-        return self.words[data[0]][:count]
-
-
-def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
-
 
 def ready(bus: Registers, with_settings: ltc4162.Settings = SETTINGS) -> ltc4162.Device:
     device = ltc4162.Device(bus, ADDRESS, with_settings)
     run(bus, device.initialise())
     return device
-
-
-def refusal(steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        for _ in steps:
-            pass
-    assert (caught.value.bus, caught.value.address) == ("i2c_a", ADDRESS)
-    return caught.value.cause
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -128,7 +90,7 @@ def test_plausibility_is_read_without_a_write(cells: int, status: int, name: str
 def test_another_chip_or_a_dead_line_is_refused(register: int, value: int) -> None:
     bus = Registers()
     bus.words[register] = word(value)
-    assert refusal(ltc4162.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.WRONG_ID
+    assert refusal(bus, ltc4162.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.WRONG_ID
 
 
 def test_initialise_keeps_telemetry_running_and_tracks() -> None:
@@ -185,11 +147,11 @@ def test_nothing_is_said_before_the_telemetry_is_valid_and_its_end_is_stale() ->
     bus.words[0x4A] = word(0)
     for _ in range(8):
         assert run(bus, device.acquire()) is None
-    assert refusal(device.acquire()) is Cause.STALE_COUNTER
+    assert refusal(bus, device.acquire()) is Cause.STALE_COUNTER
     bus.words[0x4A] = word(1)
     assert run(bus, device.acquire()) is not None
     bus.words[0x4A] = word(0)
-    assert refusal(device.acquire()) is Cause.STALE_COUNTER
+    assert refusal(bus, device.acquire()) is Cause.STALE_COUNTER
 
 
 def test_suspend_is_read_back_and_the_scrub_agrees_with_it() -> None:
@@ -207,12 +169,7 @@ def test_brown_out_is_found_and_stays_refused_until_initialised() -> None:
     bus = Registers()
     device = ready(bus)
     bus.words[0x14] = word(0x0002)
-    found = []
-    for _ in range(20):
-        try:
-            run(bus, device.acquire())
-        except DeviceError as error:
-            found.append(error.cause)
+    found = causes(bus, device, 20)
     assert set(found) == {Cause.RESET}
     assert len(found) == 13
     run(bus, device.initialise())
@@ -228,7 +185,7 @@ def test_impossible_answers_are_refused(register: int, value: int) -> None:
     device = ready(bus)
     run(bus, device.acquire())
     bus.words[register] = word(value)
-    assert refusal(device.acquire()) is Cause.IMPLAUSIBLE
+    assert refusal(bus, device.acquire()) is Cause.IMPLAUSIBLE
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,19 +14,19 @@ from drivers import max31865
 from drivers.device import Access, OracleKind
 from drivers.errors import Cause, DeviceError
 from drivers.samples import ResistanceSample
+from tests.drivers.scripted import SpiPart, published, refusal, run
 
 POWER_ON = bytes((0x00, 0x00, 0x00, 0xFF, 0xFF, 0x00, 0x00, 0x00))
 
 
-class Chip:
+class Chip(SpiPart):
     """Registers of a MAX31865 (tables 1 to 7): auto-increment, self-clearing bits, faults latched in 07h."""
 
     name = "spi1"
+    address = 0
 
     def __init__(self) -> None:
-        self.transfers = 0
-        self.configured: list[tuple[int, int, int]] = []
-        self.stuck: bytes | None = None
+        super().__init__()
         self.registers = bytearray(POWER_ON)
         self.code = 8192
         self.converts = True
@@ -38,14 +36,7 @@ class Chip:
         self.cycles = 0
         self._left = 0
 
-    def configure(self, select: int, mode: int, max_hz: int) -> None:
-        self.configured.append((select, mode, max_hz))
-
-    def transfer(self, select: int, data: bytes) -> bytes:
-        assert select == 0
-        self.transfers += 1
-        if self.stuck is not None:
-            return self.stuck * len(data)
+    def answer(self, data: bytes) -> bytes:
         pointer = data[0] & 0x7F
         if data[0] & 0x80:
             for at, value in enumerate(data[1:], pointer):
@@ -83,34 +74,14 @@ class Chip:
         self.registers[1:3] = (code << 1 | bool(self.registers[7])).to_bytes(2, "big")
 
 
-def run(chip: Chip, steps: Generator[None, None, Any]) -> Any:
-    while True:
-        before = chip.transfers
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert chip.transfers == before + 1
-            return done.value
-        assert chip.transfers == before + 1
-
-
 def ready(chip: Chip, **fields: Any) -> max31865.Device:
     device = max31865.Device(chip, 0, max31865.Settings(**fields))
     run(chip, device.initialise())
     return device
 
 
-def refusal(steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        for _ in steps:
-            pass
-    assert (caught.value.bus, caught.value.address) == ("spi1", 0)
-    return caught.value.cause
-
-
 def test_every_reference_row(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["part"] == "MAX31865"]
+    rows = published(shared_data, "MAX31865")
     assert len(rows) == 35
     for row in rows:
         data = bytes.fromhex(row["bytes"])
@@ -180,15 +151,15 @@ def test_identity_is_plausibility_and_says_so() -> None:
 def test_a_dead_line_is_refused(answer: bytes) -> None:
     chip = Chip()
     chip.stuck = answer
-    assert refusal(max31865.Device(chip, 0, max31865.Settings()).initialise()) is Cause.WRONG_ID
+    assert refusal(chip, max31865.Device(chip, 0, max31865.Settings()).initialise()) is Cause.WRONG_ID
 
 
 def test_a_sample_is_one_transaction() -> None:
     chip = Chip()
     device = ready(chip)
-    before = chip.transfers
+    before = chip.transactions
     sample = run(chip, device.acquire())
-    assert chip.transfers == before + 1
+    assert chip.transactions == before + 1
     assert sample == ResistanceSample(pytest.approx(0.0, abs=1e-9), 100.0, ())
 
 
@@ -198,7 +169,7 @@ def test_nothing_is_said_before_the_first_conversion_but_not_for_ever() -> None:
     device = ready(chip)
     for _ in range(8):
         assert run(chip, device.acquire()) is None
-    assert refusal(device.acquire()) is Cause.STALE_COUNTER
+    assert refusal(chip, device.acquire()) is Cause.STALE_COUNTER
 
 
 def test_an_open_sensor_has_no_temperature_and_a_text() -> None:
@@ -242,8 +213,8 @@ def test_a_cycle_that_does_not_end_is_a_time_out_and_then_a_lost_configuration()
     chip = Chip()
     device = ready(chip, fault_check_every=1)
     chip.detection_looks = 1000
-    assert refusal(device.acquire()) is Cause.TIMEOUT
-    assert refusal(device.acquire()) is Cause.RESET
+    assert refusal(chip, device.acquire()) is Cause.TIMEOUT
+    assert refusal(chip, device.acquire()) is Cause.RESET
 
 
 def test_a_brown_out_is_seen_in_the_very_next_sample_and_until_the_chip_is_set_up_anew() -> None:
@@ -251,7 +222,7 @@ def test_a_brown_out_is_seen_in_the_very_next_sample_and_until_the_chip_is_set_u
     device = ready(chip)
     run(chip, device.acquire())
     chip.registers[:] = POWER_ON
-    assert [refusal(device.acquire()) for _ in range(2)] == [Cause.RESET] * 2
+    assert [refusal(chip, device.acquire()) for _ in range(2)] == [Cause.RESET] * 2
     run(chip, device.initialise())
     assert run(chip, device.acquire()).celsius is not None
 
@@ -260,7 +231,7 @@ def test_an_upset_threshold_is_a_lost_configuration() -> None:
     chip = Chip()
     device = ready(chip)
     chip.registers[3] ^= 0x10
-    assert refusal(device.acquire()) is Cause.RESET
+    assert refusal(chip, device.acquire()) is Cause.RESET
 
 
 @pytest.mark.parametrize("block", [bytes(8), b"\xff" * 8, b"\xc1\x40\x00\xff\xfe\x00\x00\x01"])

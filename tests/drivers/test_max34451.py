@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 import pytest
@@ -14,6 +12,7 @@ from hypothesis import strategies as st
 from drivers import max34451
 from drivers.errors import Cause, DeviceError
 from drivers.max34451 import Rail
+from tests.drivers.scripted import I2cPart, causes, refusal, run, word
 
 ADDRESS = 0x74
 RAILS = (
@@ -27,17 +26,13 @@ LENGTHS = {0x00: 1, 0x01: 1, 0x7A: 1, 0x7B: 1, 0x7D: 1, 0x99: 1, 0x9A: 1}
 COMMON = {0x99: b"\x4d", 0x9A: b"\x59", 0x9B: b"\x12\x00"}
 
 
-def word(value: int) -> bytes:
-    return (value & 0xFFFF).to_bytes(2, "little")
-
-
-class Registers:
+class Registers(I2cPart):
     """A MAX34451 with its pages; reads and writes of a wrong length fail, as the part would refuse them."""
 
-    name = "i2c_a"
+    address = ADDRESS
 
     def __init__(self) -> None:
-        self.transactions = 0
+        super().__init__()
         self.obey = True
         self.deaf_page = False
         self.sent: list[int] = []
@@ -55,9 +50,7 @@ class Registers:
         for page in range(16, 21):
             self.pages[page] = {0x7D: b"\x00", 0x8D: word(2500 + page)}
 
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
+    def take(self, data: bytes) -> None:
         if len(data) == 1:
             self.sent.append(data[0])
             return
@@ -68,13 +61,8 @@ class Registers:
         elif self.obey:
             self.pages[self.page][data[0]] = bytes(data[1:])
 
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("PMBus reads have a command")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert address == ADDRESS
+    def answer(self, data: bytes, count: int) -> bytes:
         assert count == LENGTHS.get(data[0], 2)  # a byte more would set the part's communication fault
-        self.transactions += 1
         if data[0] == 0x00:
             return bytes((self.page,))
         if data[0] in self.common:
@@ -82,47 +70,26 @@ class Registers:
         return self.pages[self.page][data[0]]
 
 
-class Dead:
+class Dead(I2cPart):
     """A line that answers everything with equal bits."""
 
-    name = "i2c_a"
+    address = ADDRESS
 
     def __init__(self, fill: bytes) -> None:
+        super().__init__()
         self.fill = fill
 
-    def write(self, address: int, data: bytes) -> None:
-        return
+    def take(self, data: bytes) -> None:
+        """Hear nothing."""
 
-    def read(self, address: int, count: int) -> bytes:
+    def answer(self, data: bytes, count: int) -> bytes:
         return self.fill * count
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        return self.fill * count
-
-
-def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
 
 
 def ready(bus: Registers, with_settings: max34451.Settings = SETTINGS) -> max34451.Device:
     device = max34451.Device(bus, ADDRESS, with_settings)
     run(bus, device.initialise())
     return device
-
-
-def refusal(steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        for _ in steps:
-            pass
-    assert (caught.value.bus, caught.value.address) == ("i2c_a", ADDRESS)
-    return caught.value.cause
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -165,7 +132,7 @@ def test_identity_is_read_without_a_write() -> None:
 def test_another_chip_is_refused(command: int, data: bytes) -> None:
     bus = Registers()
     bus.common[command] = data
-    assert refusal(max34451.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.WRONG_ID
+    assert refusal(bus, max34451.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.WRONG_ID
 
 
 def test_initialise_writes_what_is_declared_and_nothing_else() -> None:
@@ -186,7 +153,7 @@ def test_initialise_writes_what_is_declared_and_nothing_else() -> None:
 def test_a_value_that_does_not_take_is_an_error() -> None:
     bus = Registers()
     bus.obey = False
-    assert refusal(max34451.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.IMPLAUSIBLE
+    assert refusal(bus, max34451.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.IMPLAUSIBLE
 
 
 def test_rails_come_in_board_order_each_from_its_page() -> None:
@@ -249,14 +216,14 @@ def test_a_switch_that_does_not_follow_is_an_error() -> None:
     bus = Registers()
     device = ready(bus)
     bus.obey = False
-    assert refusal(device.switch("imu_5v", on=False)) is Cause.PROTOCOL
+    assert refusal(bus, device.switch("imu_5v", on=False)) is Cause.PROTOCOL
 
 
 def test_nothing_is_switched_on_a_page_that_was_not_taken() -> None:
     bus = Registers()
     device = ready(bus)
     bus.page, bus.deaf_page = 0, True
-    assert refusal(device.switch("imu_5v", on=False)) is Cause.PROTOCOL
+    assert refusal(bus, device.switch("imu_5v", on=False)) is Cause.PROTOCOL
     assert all(bus.pages[page][0x01] == b"\x80" for page in range(16))
 
 
@@ -265,7 +232,7 @@ def test_a_rail_without_a_switch_is_refused_before_the_bus(rail: str) -> None:
     bus = Registers()
     device = ready(bus)
     before = bus.transactions
-    assert refusal(device.switch(rail, on=True)) is Cause.PROTOCOL
+    assert refusal(bus, device.switch(rail, on=True)) is Cause.PROTOCOL
     assert bus.transactions == before
 
 
@@ -301,7 +268,7 @@ def test_a_switch_in_the_middle_of_the_configuration_disturbs_neither() -> None:
 def test_a_channel_that_answers_all_ones_is_not_configured() -> None:
     bus = Registers()
     bus.pages[13][0xE4] = b"\xff\xff"
-    assert refusal(max34451.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.IMPLAUSIBLE
+    assert refusal(bus, max34451.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.IMPLAUSIBLE
     assert bus.pages[13][0xE4] == b"\xff\xff"
 
 
@@ -312,7 +279,7 @@ def test_a_pass_that_overtakes_a_switch_stops_it() -> None:
     next(steps)
     next(steps)
     run(bus, device.acquire())
-    assert refusal(steps) is Cause.PROTOCOL
+    assert refusal(bus, steps) is Cause.PROTOCOL
     assert bus.pages[0][0x01] == b"\x80"
 
 
@@ -323,19 +290,14 @@ def test_a_chip_that_forgot_its_page_has_restarted() -> None:
     for _ in range(23):
         next(steps)
     bus.page = 0
-    assert refusal(steps) is Cause.RESET
+    assert refusal(bus, steps) is Cause.RESET
 
 
 def test_a_lost_limit_is_found_and_stays_refused_until_initialised() -> None:
     bus = Registers()
     device = ready(bus)
     bus.pages[3][0x42] = word(0x7FFF)
-    found = []
-    for _ in range(60):
-        try:
-            run(bus, device.acquire())
-        except DeviceError as error:
-            found.append(error.cause)
+    found = causes(bus, device, 60)
     assert set(found) == {Cause.RESET}
     assert found[-1] is Cause.RESET
     run(bus, device.initialise())
@@ -351,14 +313,15 @@ def test_all_off_is_believed_only_from_a_chip_that_knows_its_name() -> None:
     assert sample.voltage_v == (0.0, 0.0, None, 0.0)
     assert sample.on == (None, False, None, False)
     bus.common[0x99] = b"\x00"  # the data line is held low
-    assert refusal(device.acquire()) is Cause.WRONG_ID
+    assert refusal(bus, device.acquire()) is Cause.WRONG_ID
 
 
 @pytest.mark.parametrize("fill", [b"\x00", b"\xff"])
 def test_equal_bits_are_no_sample(fill: bytes) -> None:
-    device = max34451.Device(Dead(fill), ADDRESS, SETTINGS)
-    assert refusal(device.acquire()) in (Cause.WRONG_ID, Cause.IMPLAUSIBLE)
-    assert refusal(device.initialise()) is Cause.WRONG_ID
+    bus = Dead(fill)
+    device = max34451.Device(bus, ADDRESS, SETTINGS)
+    assert refusal(bus, device.acquire()) in (Cause.WRONG_ID, Cause.IMPLAUSIBLE)
+    assert refusal(bus, device.initialise()) is Cause.WRONG_ID
 
 
 def test_clear_faults_is_a_command_without_data() -> None:

@@ -2,71 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
-
 import msgspec
 import pytest
 
 from drivers import max7310
 from drivers.errors import Cause, DeviceError
+from tests.drivers.scripted import I2cPart, causes, refusal, run
 
 ADDRESS = 0x18
 AFTER_RESET = {0x01: 0x00, 0x02: 0xF0, 0x03: 0xFF, 0x04: 0x01}
 OUTPUTS = {"outputs": 0x0F, "levels": 0x01, "inverted": 0x80}
 
 
-class Registers:
+class Registers(I2cPart):
     """A MAX7310 (Maxim 19-2698) after power-up, one byte a register, with levels at its pins."""
 
     name = "i2c_b"
+    address = ADDRESS
 
     def __init__(self) -> None:
-        self.transactions = 0
         self.pins = 0x50
         self.stuck_outputs = 0x00
-        self.history: list[tuple[int, int]] = []
-        self.power_up()
+        super().__init__()
 
     def power_up(self) -> None:
         self.memory = dict(AFTER_RESET)
 
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
+    def take(self, data: bytes) -> None:
         assert len(data) == 2
-        self.history.append((data[0], data[1]))
         self.memory[data[0]] = data[1] & ~self.stuck_outputs if data[0] == 0x01 else data[1]
 
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("a MAX7310 is read by command byte")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert (address, count) == (ADDRESS, 1)
-        self.transactions += 1
+    def answer(self, data: bytes, count: int) -> bytes:
+        assert count == 1
         if data[0] == 0x00:
             inputs = self.memory[0x03]
             return bytes(((self.pins & inputs | self.memory[0x01] & ~inputs) ^ self.memory[0x02],))
         return bytes((self.memory[data[0]],))
-
-
-def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
-    """Exhaust a sequence; every resume must be exactly one transaction."""
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
-
-
-def refusal(bus: Registers, steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        run(bus, steps)
-    assert (caught.value.bus, caught.value.address) == (bus.name, ADDRESS)
-    return caught.value.cause
 
 
 def ready(bus: Registers, **fields: int) -> max7310.Device:
@@ -87,7 +58,7 @@ def test_outputs_are_the_safe_levels_at_start_and_are_set_before_and_after_the_d
     sample = run(bus, ready(bus, **OUTPUTS).acquire())
     assert sample.outputs == (True, False, False, False, None, None, None, None)
     assert (bus.memory[0x03], bus.memory[0x01] & 0x0F) == (0xF0, 0x01)
-    registers = [register for register, _ in bus.history]
+    registers = [written[0] for written in bus.history]
     assert registers.index(0x01) < registers.index(0x03)
 
 
@@ -106,7 +77,7 @@ def test_an_order_is_written_once_and_costs_three_transactions() -> None:
     before = bus.transactions
     run(bus, device.drive(0x08, 0x08))
     assert bus.transactions - before == 3
-    assert bus.history == [(0x01, 0x09)]
+    assert bus.history == [b"\x01\x09"]
 
 
 @pytest.mark.parametrize(("mask", "pins"), [(0x10, 0x10), (0x01, 0x101), (0x100, 0x00)])
@@ -154,14 +125,9 @@ def test_a_restart_is_found_and_an_old_order_is_not_repeated() -> None:
     device = ready(bus, **OUTPUTS)
     run(bus, device.drive(0x0F, 0x0E))
     bus.power_up()
-    causes = []
-    for _ in range(8):
-        try:
-            run(bus, device.acquire())
-        except DeviceError as error:
-            causes.append(error.cause)
-    assert causes
-    assert set(causes) == {Cause.RESET}
+    found = causes(bus, device, 8)
+    assert found
+    assert set(found) == {Cause.RESET}
     run(bus, device.initialise())
     assert bus.memory[0x01] & 0x0F == 0x01
 
@@ -171,13 +137,8 @@ def test_an_upset_bit_in_any_register_is_found(register: int) -> None:
     bus = Registers()
     device = ready(bus, **OUTPUTS)
     bus.memory[register] ^= 0x01
-    causes = set()
-    for _ in range(8):
-        try:
-            run(bus, device.acquire())
-        except DeviceError as error:
-            causes.add(error.cause)
-    assert causes == {Cause.RESET}
+    found = causes(bus, device, 8)
+    assert set(found) == {Cause.RESET}
 
 
 @pytest.mark.parametrize("level", [0x00, 0xFF])

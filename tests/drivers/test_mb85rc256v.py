@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +11,7 @@ from hypothesis import strategies as st
 
 from drivers import mb85rc256v as fram
 from drivers.errors import Cause, DeviceError
+from tests.drivers.scripted import I2cPart, refusal, run
 
 ADDRESS = 0x50
 SETTINGS = fram.Settings(slots=3, slot_bytes=100)
@@ -25,22 +24,20 @@ class PowerCut(Exception):
     """The supply went away in the middle of a write."""
 
 
-class Registers:
+class Registers(I2cPart):
     """32 KiB behind two address bytes that wrap (Fujitsu DS501-00017); may lose power after any byte."""
 
-    name = "i2c_a"
+    address = ADDRESS
 
     def __init__(self, fill: int = 0x00) -> None:
-        self.transactions = 0
+        super().__init__()
         self.memory = bytearray((fill,)) * 0x8000
         self.bytes_left: int | None = None
         self.read_only = False
         self.level: int | None = None
         self.flips: list[int] = []
 
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
+    def take(self, data: bytes) -> None:
         assert len(data) - 2 <= 32
         at = int.from_bytes(data[:2], "big")
         for offset, byte in enumerate(data[2:]):
@@ -51,12 +48,7 @@ class Registers:
             if not self.read_only:
                 self.memory[(at + offset) & 0x7FFF] = byte
 
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("a memory is read through its address")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert address == ADDRESS
-        self.transactions += 1
+    def answer(self, data: bytes, count: int) -> bytes:
         assert count <= 32
         at = int.from_bytes(data, "big")
         if self.level is not None:
@@ -65,25 +57,6 @@ class Registers:
         if self.transactions in self.flips:
             answer[0] ^= 0x10
         return bytes(answer)
-
-
-def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
-    """Exhaust a sequence; every resume must be exactly one transaction."""
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
-
-
-def refusal(bus: Registers, steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        run(bus, steps)
-    assert (caught.value.bus, caught.value.address) == (bus.name, ADDRESS)
-    return caught.value.cause
 
 
 def ready(bus: Registers) -> fram.Device:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,18 +10,16 @@ from hypothesis import strategies as st
 
 from drivers import opt3001
 from drivers.errors import Cause, DeviceError
+from tests.drivers.scripted import WordBank, causes, published, refusal, run
 
 ADDRESS = 0x44
 
 
-class Registers:
+class Registers(WordBank):
     """An OPT3001 after power-up (TI SBOS681C, table 6); the ready flag clears when the configuration is read."""
 
     name = "i2c_b.70.0"
-
-    def __init__(self) -> None:
-        self.transactions = 0
-        self.power_up()
+    address = ADDRESS
 
     def power_up(self) -> None:
         self.words = {0x00: b"\x00\x00", 0x01: b"\xc8\x10", 0x7E: b"\x54\x49", 0x7F: b"\x30\x01"}
@@ -34,32 +29,11 @@ class Registers:
         flags = 0x80 | (0x100 if overflow else 0)
         self.words[0x01] = bytes((self.words[0x01][0] & 0xFE | flags >> 8, self.words[0x01][1] | flags & 0xFF))
 
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
-        self.words[data[0]] = bytes(data[1:])
-
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("an OPT3001 is read through its pointer")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert address == ADDRESS
-        self.transactions += 1
+    def answer(self, data: bytes, count: int) -> bytes:
         answer = self.words[data[0]]
         if data[0] == 0x01:
             self.words[0x01] = bytes((answer[0], answer[1] & 0x7F))
         return answer[:count]
-
-
-def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
 
 
 def ready(bus: Registers, check_every: int = 25) -> opt3001.Device:
@@ -70,17 +44,8 @@ def ready(bus: Registers, check_every: int = 25) -> opt3001.Device:
     return device
 
 
-def refusal(steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        for _ in steps:
-            pass
-    assert caught.value.bus == "i2c_b.70.0"
-    return caught.value.cause
-
-
 def test_every_published_and_kernel_value(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["part"].startswith("OPT3001")]
+    rows = published(shared_data, "OPT3001*")
     assert len(rows) == 4
     for row in rows:
         result = dict(zip(row["registers"].split(), row["bytes"].split(), strict=True))["0x00"]
@@ -128,8 +93,8 @@ def test_a_sleeping_chip_is_not_darkness() -> None:
     bus = Registers()
     device = ready(bus)
     bus.power_up()
-    assert refusal(device.acquire()) is Cause.RESET
-    assert refusal(device.acquire()) is Cause.RESET
+    assert refusal(bus, device.acquire()) is Cause.RESET
+    assert refusal(bus, device.acquire()) is Cause.RESET
     run(bus, device.initialise())
     bus.convert(0x0001)
     assert run(bus, device.acquire()) is not None
@@ -139,7 +104,7 @@ def test_a_data_line_held_low_is_not_darkness() -> None:
     bus = Registers()
     device = ready(bus)
     bus.words = dict.fromkeys(bus.words, b"\x00\x00")
-    assert refusal(device.acquire()) is Cause.RESET
+    assert refusal(bus, device.acquire()) is Cause.RESET
 
 
 @pytest.mark.parametrize("result", [0x0000, 0x789A])
@@ -147,14 +112,9 @@ def test_conversions_that_stop_are_noticed(result: int) -> None:
     bus = Registers()
     device = ready(bus, check_every=2)
     bus.convert(result)
-    causes = []
-    for _ in range(6):
-        try:
-            run(bus, device.acquire())
-        except DeviceError as error:
-            causes.append(error.cause)
-    assert causes
-    assert set(causes) == {Cause.STALE_COUNTER}
+    found = causes(bus, device, 6)
+    assert found
+    assert set(found) == {Cause.STALE_COUNTER}
 
 
 def test_the_overflow_flag_marks_the_sample_it_was_read_with() -> None:
@@ -178,7 +138,7 @@ def test_identify_names_the_part_and_writes_nothing() -> None:
 def test_another_chip_is_refused(register: int) -> None:
     bus = Registers()
     bus.words[register] = b"\x12\x34"
-    assert refusal(opt3001.Device(bus, ADDRESS, opt3001.Settings()).initialise()) is Cause.WRONG_ID
+    assert refusal(bus, opt3001.Device(bus, ADDRESS, opt3001.Settings()).initialise()) is Cause.WRONG_ID
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

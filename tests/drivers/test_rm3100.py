@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -14,20 +11,19 @@ from hypothesis import strategies as st
 
 from drivers import rm3100
 from drivers.errors import Cause, DeviceError
+from drivers.samples import FieldSample
+from tests.drivers.scripted import MemoryBank, outcomes, published, refusal, run
 
 ADDRESS = 0x20
 COUNTS = (2250, -1500, 3000)
 """30, -20, 40 uT at 200 cycles."""
 
 
-class Registers:
+class Registers(MemoryBank):
     """An RM3100 (PNI user manual, chapter 5): converts only in continuous mode, which ends when CMM is read."""
 
     name = "i2c_b"
-
-    def __init__(self) -> None:
-        self.transactions = 0
-        self.power_up()
+    address = ADDRESS
 
     def power_up(self) -> None:
         self.memory = bytearray(0x40)
@@ -40,36 +36,18 @@ class Registers:
             self.memory[0x24:0x2D] = b"".join(n.to_bytes(3, "big", signed=True) for n in counts)
             self.memory[0x34] = 0x80 | 0x2A  # bits 6..0 are indeterminate
 
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
+    def take(self, data: bytes) -> None:
         if data[0] == 0x0B:
             self.memory[0x01] = 0
-        self.memory[data[0] : data[0] + len(data) - 1] = data[1:]
+        super().take(data)
 
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("an RM3100 is read through its pointer")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert address == ADDRESS
-        self.transactions += 1
-        answer = bytes(self.memory[data[0] : data[0] + count])
+    def answer(self, data: bytes, count: int) -> bytes:
+        answer = super().answer(data, count)
         if data[0] == 0x01:
             self.memory[0x01] = 0
         if data[0] == 0x24:
             self.memory[0x34] &= 0x7F
         return answer
-
-
-def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
 
 
 def ready(bus: Registers, cycle_count: int = 200) -> rm3100.Device:
@@ -80,16 +58,8 @@ def ready(bus: Registers, cycle_count: int = 200) -> rm3100.Device:
     return device
 
 
-def refusal(steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        for _ in steps:
-            pass
-    return caught.value.cause
-
-
 def test_the_reference_row_within_the_kernels_rounding(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["part"] == "RM3100"]
+    rows = published(shared_data, "RM3100")
     assert len(rows) == 1
     value = rm3100.axis_t(bytes.fromhex(rows[0]["bytes"]), 75.0)
     assert value == pytest.approx(100e-6)
@@ -141,7 +111,7 @@ def test_an_old_conversion_is_not_given_twice() -> None:
     device = ready(bus)
     bus.convert()
     run(bus, device.acquire())
-    assert refusal(device.acquire()) is Cause.STALE_COUNTER
+    assert refusal(bus, device.acquire()) is Cause.STALE_COUNTER
 
 
 def test_an_unchanged_field_is_still_new() -> None:
@@ -159,8 +129,8 @@ def test_a_chip_that_lost_its_supply_is_known_at_once_and_refused_until_initiali
     run(bus, device.acquire())
     bus.power_up()
     bus.convert()
-    assert refusal(device.acquire()) is Cause.RESET
-    assert refusal(device.acquire()) is Cause.RESET
+    assert refusal(bus, device.acquire()) is Cause.RESET
+    assert refusal(bus, device.acquire()) is Cause.RESET
     run(bus, device.initialise())
     bus.convert()
     assert run(bus, device.acquire()) is not None
@@ -173,15 +143,14 @@ def test_an_upset_configuration_is_found_and_refused_until_seen_right(register: 
     run(bus, device.initialise())
     right = bus.memory[register]
     bus.memory[register] = byte
-    outcomes = []
-    for _ in range(12):
+
+    def ask() -> FieldSample | None:
         bus.convert()
-        try:
-            outcomes.append("field" if run(bus, device.acquire()) else "nothing")
-        except DeviceError as error:
-            outcomes.append(error.cause.value)
-    assert outcomes[:3] == ["field"] * 3
-    assert set(outcomes[7:]) == {"reset"}
+        return run(bus, device.acquire())
+
+    found = outcomes(ask, 12)
+    assert all(isinstance(outcome, FieldSample) for outcome in found[:3])
+    assert set(found[7:]) == {Cause.RESET}
     bus.memory[register] = right
     bus.convert()
     assert run(bus, device.acquire()) is not None
@@ -212,14 +181,14 @@ def test_identify_names_the_revision_and_writes_nothing() -> None:
 def test_another_chip_is_refused(byte: int) -> None:
     bus = Registers()
     bus.memory[0x36] = byte
-    assert refusal(rm3100.Device(bus, ADDRESS, rm3100.Settings()).initialise()) is Cause.WRONG_ID
+    assert refusal(bus, rm3100.Device(bus, ADDRESS, rm3100.Settings()).initialise()) is Cause.WRONG_ID
 
 
 def test_a_line_held_high_is_refused() -> None:
     bus = Registers()
     device = ready(bus)
     bus.memory[:] = b"\xff" * len(bus.memory)
-    assert refusal(device.acquire()) is Cause.IMPLAUSIBLE
+    assert refusal(bus, device.acquire()) is Cause.IMPLAUSIBLE
 
 
 @pytest.mark.parametrize("data", [bytes(9), b"\xff" * 9, b"\x7f\xff\xff" + bytes(6), bytes(8)])

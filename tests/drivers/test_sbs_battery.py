@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 import pytest
@@ -14,88 +12,33 @@ from hypothesis import strategies as st
 from drivers import sbs_battery
 from drivers.device import OracleKind
 from drivers.errors import Cause, DeviceError
+from tests.drivers.scripted import SmbusBank, refusal, run, word
 
 ADDRESS = 0x0B
 SETTINGS = sbs_battery.Settings()
 
 
-def crc(data: bytes) -> int:
-    """CRC-8, polynomial 07h, bit by bit."""
-    value = 0
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = (value << 1 ^ 0x07 if value & 0x80 else value << 1) & 0xFF
-    return value
-
-
-def word(value: int) -> bytes:
-    return (value & 0xFFFF).to_bytes(2, "little")
-
-
-class Pack:
+class Pack(SmbusBank):
     """A 7-cell pack of 10 Ah at 60 %, 26.4 V, giving 1.5 A at 21.9 deg C."""
 
-    name = "i2c_a"
+    address = ADDRESS
 
-    def __init__(self, pec: bool = True) -> None:
-        self.pec = pec
-        self.spoil = 0
-        self.transactions = 0
-        self.words: dict[int, bytes] = {
+    def power_up(self) -> None:
+        self.words = {
             0x03: word(0x0001), 0x08: word(2951), 0x09: word(26400), 0x0A: word(-1500), 0x0D: word(60),
             0x0F: word(6000), 0x10: word(10000), 0x16: word(0x00C0), 0x19: word(25200), 0x1A: word(0x0031),
             0x20: b"\x06QIKI 1", 0x21: b"\x08BP-10-7S",
         }
 
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
-        if self.pec:
-            assert crc(bytes((ADDRESS << 1,)) + data) == 0
-            data = data[:-1]
-        assert data[0] == 0x03
-        self.words[0x03] = bytes(data[1:])
-
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("SMBus reads have a command")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert address == ADDRESS
-        self.transactions += 1
-        answer = self.words[data[0]]
-        if self.pec:
-            code = crc(bytes((ADDRESS << 1, data[0], ADDRESS << 1 | 1)) + answer)
-            if self.spoil:
-                self.spoil -= 1
-                code ^= 1
-            answer += bytes((code,))
-        return answer[:count].ljust(count, b"\xff")
-
-
-def run(bus: Pack, steps: Generator[None, None, Any]) -> Any:
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
+    def accept(self, command: int, value: bytes) -> None:
+        assert command == 0x03
+        super().accept(command, value)
 
 
 def ready(bus: Pack, with_settings: sbs_battery.Settings = SETTINGS) -> sbs_battery.Device:
     device = sbs_battery.Device(bus, ADDRESS, with_settings)
     run(bus, device.initialise())
     return device
-
-
-def refusal(steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        for _ in steps:
-            pass
-    assert (caught.value.bus, caught.value.address) == ("i2c_a", ADDRESS)
-    return caught.value.cause
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -136,7 +79,7 @@ def test_identity_is_read_without_a_write(pec: bool) -> None:
 def test_another_chip_is_refused(command: int, data: bytes) -> None:
     bus = Pack()
     bus.words[command] = data
-    assert refusal(sbs_battery.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.WRONG_ID
+    assert refusal(bus, sbs_battery.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.WRONG_ID
 
 
 def test_initialise_silences_the_pack_and_keeps_the_rest_of_its_mode() -> None:
@@ -208,7 +151,7 @@ def test_impossible_answers_and_the_gauge_s_own_errors_are_refused(command: int,
     bus = Pack()
     device = ready(bus)
     bus.words[command] = word(value)
-    assert refusal(device.acquire()) is cause
+    assert refusal(bus, device.acquire()) is cause
 
 
 def test_a_little_past_full_is_full() -> None:
@@ -223,14 +166,15 @@ def test_an_exchanged_or_restarted_pack_is_refused_until_initialised() -> None:
     device = ready(bus)
     run(bus, device.acquire())
     bus.words[0x03] = word(0x0001)
-    assert refusal(device.acquire()) is Cause.RESET
-    assert refusal(device.acquire()) is Cause.RESET
+    assert refusal(bus, device.acquire()) is Cause.RESET
+    assert refusal(bus, device.acquire()) is Cause.RESET
     run(bus, device.initialise())
     assert run(bus, device.acquire()) is not None
 
 
 def test_a_pack_that_was_never_set_up_gives_no_sample() -> None:
-    assert refusal(sbs_battery.Device(Pack(), ADDRESS, SETTINGS).acquire()) is Cause.RESET
+    bus = Pack()
+    assert refusal(bus, sbs_battery.Device(bus, ADDRESS, SETTINGS).acquire()) is Cause.RESET
 
 
 def test_wrong_packet_error_codes_are_read_again_twice() -> None:
@@ -239,7 +183,7 @@ def test_wrong_packet_error_codes_are_read_again_twice() -> None:
     bus.spoil = 2
     assert run(bus, device.acquire()).voltage_v == pytest.approx(26.4)
     bus.spoil = 3
-    assert refusal(device.acquire()) is Cause.CHECKSUM
+    assert refusal(bus, device.acquire()) is Cause.CHECKSUM
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from drivers.checksum import crc16_ccitt_false
 from drivers.errors import Cause, DeviceError
-from drivers.samples import AttitudeFix
 from drivers.startracker import FRAME_LENGTH, Device, Settings, attitude
+from tests.drivers.scripted import SerialLine, feed
 
 HALF = math.sqrt(0.5)
 
@@ -27,35 +27,9 @@ def frame(
     return b"\xa5\x5a" + body + struct.pack("<H", crc16_ccitt_false(body))
 
 
-class Line:
-    """A serial port that hands out what was put in, at most ``limit`` bytes a read."""
-
-    name = "uart2"
-
-    def __init__(self) -> None:
-        self.pending = b""
-
-    def write(self, data: bytes) -> None:
-        raise AssertionError("the tracker accepts no command")
-
-    def read(self, limit: int) -> bytes:
-        data, self.pending = self.pending[:limit], self.pending[limit:]
-        return data
-
-
-def tracker() -> tuple[Line, Device]:
-    line = Line()
+def tracker() -> tuple[SerialLine, Device]:
+    line = SerialLine("uart2", chunk=1000, takes_commands=False)
     return line, Device(line, None, Settings())
-
-
-def feed(line: Line, device: Device, data: bytes, chunk: int = 1000) -> list[AttitudeFix]:
-    fixes = []
-    for at in range(0, len(data), chunk):
-        line.pending += data[at : at + chunk]
-        fix = device.poll(0)
-        if fix is not None:
-            fixes.append(fix)
-    return fixes
 
 
 def test_a_frame_is_34_bytes() -> None:
@@ -161,12 +135,12 @@ def test_the_codec_names_why_it_refuses(data: bytes, cause: Cause) -> None:
 
 
 def test_the_ports_own_error_passes_through() -> None:
-    class Unplugged(Line):
+    class Unplugged(SerialLine):
         def read(self, limit: int) -> bytes:
             raise DeviceError(self.name, None, Cause.ABSENT)
 
     with pytest.raises(DeviceError) as caught:
-        Device(Unplugged(), None, Settings()).poll(0)
+        Device(Unplugged("uart2"), None, Settings()).poll(0)
     assert caught.value.cause is Cause.ABSENT
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import struct
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from drivers import tfmini_plus
 from drivers.device import OracleKind
 from drivers.errors import Cause, DeviceError
 from drivers.samples import RangeSample
+from tests.drivers.scripted import SerialLine, cause_of, published
 
 
 def frame(distance: int = 250, strength: int = 1000, celsius: float = 40.0, wrong: int = 0) -> bytes:
@@ -22,24 +22,19 @@ def frame(distance: int = 250, strength: int = 1000, celsius: float = 40.0, wron
     return body + bytes((sum(body) + wrong & 0xFF,))
 
 
-class Finder:
-    """A TFmini Plus: hands out what was put in; answers commands as section 7.4 of the manual says."""
-
-    name = "uart6"
+class Finder(SerialLine):
+    """A TFmini Plus: hands out at most 11 bytes a read; answers commands as section 7.4 of the manual says."""
 
     def __init__(self) -> None:
-        self.pending = b""
-        self.commands: list[bytes] = []
+        super().__init__("uart6")
         self.answers = {0x03: "echo", 0x11: "5a05110070"}
 
-    def write(self, data: bytes) -> None:
-        self.commands.append(data)
+    def reply(self, data: bytes) -> bytes:
         answer = self.answers.get(data[2], "")
-        self.pending += frame()[4:] + frame() + (data if answer == "echo" else bytes.fromhex(answer)) + frame()[:3]
+        return frame()[4:] + frame() + (data if answer == "echo" else bytes.fromhex(answer)) + frame()[:3]
 
     def read(self, limit: int) -> bytes:
-        data, self.pending = self.pending[: min(limit, 11)], self.pending[min(limit, 11) :]
-        return data
+        return super().read(min(limit, 11))
 
 
 def finder(rate_hz: int | None = None) -> tuple[Finder, tfmini_plus.Device]:
@@ -57,15 +52,8 @@ def feed(line: Finder, device: tfmini_plus.Device, data: bytes) -> list[RangeSam
     return samples
 
 
-def refusal(data: bytes) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        tfmini_plus.measurement(data)
-    return caught.value.cause
-
-
 def test_every_reference_row(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = {row["part"]: row for row in csv.DictReader(stream) if row["part"].startswith("TFmini")}
+    rows = {row["part"]: row for row in published(shared_data, "TFmini*")}
     assert len(rows) == 2
     low_first = bytes.fromhex(rows["TFmini"]["bytes"])
     body = b"\x59\x59" + low_first + frame()[4:8]
@@ -170,7 +158,7 @@ def test_a_command_that_is_not_acknowledged_is_an_error_and_bounded(identifier: 
      (frame(wrong=1), Cause.CHECKSUM)],
 )
 def test_what_is_no_frame_is_refused(data: bytes, cause: Cause) -> None:
-    assert refusal(data) is cause
+    assert cause_of(tfmini_plus.measurement, data) is cause
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

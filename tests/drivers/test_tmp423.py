@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -14,6 +11,7 @@ from hypothesis import strategies as st
 
 from drivers import tmp423
 from drivers.errors import Cause, DeviceError
+from tests.drivers.scripted import WordBank, causes, published, refusal, run
 
 ADDRESS = 0x4C
 SETTINGS = tmp423.Settings(nodes=("core", "pdu", "supercap", "battery"))
@@ -21,48 +19,24 @@ MEASURED = {0x00: b"\x59\x00", 0x01: b"\x68\x80", 0x02: b"\x2c\xf0", 0x03: b"\x8
 """25, 40.5, -19.0625, 64.0625 deg C in the extended range."""
 
 
-class Registers:
+class Registers(WordBank):
     """A TMP423 after power-up (TI SBOS398C, table 3): results come after a conversion, a reset clears them."""
 
     name = "i2c_b"
-
-    def __init__(self) -> None:
-        self.transactions = 0
-        self.power_up()
+    address = ADDRESS
 
     def power_up(self) -> None:
-        self.registers = {0x08: b"\x00", 0x09: b"\x00", 0x0A: b"\x7c", 0x0B: b"\x07", 0xFE: b"\x55", 0xFF: b"\x23"}
-        self.registers.update(dict.fromkeys(range(4), b"\x00\x00"))
+        self.words = {0x08: b"\x00", 0x09: b"\x00", 0x0A: b"\x7c", 0x0B: b"\x07", 0xFE: b"\x55", 0xFF: b"\x23"}
+        self.words.update(dict.fromkeys(range(4), b"\x00\x00"))
 
     def convert(self) -> None:
-        self.registers.update(MEASURED)
+        self.words.update(MEASURED)
 
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
+    def take(self, data: bytes) -> None:
         if data[0] == 0xFC:
             self.power_up()
         else:
-            self.registers[data[0]] = bytes(data[1:])
-
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("a TMP423 is read through its pointer")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert address == ADDRESS
-        self.transactions += 1
-        return self.registers[data[0]][:count]
-
-
-def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
+            super().take(data)
 
 
 def ready(bus: Registers) -> tmp423.Device:
@@ -72,20 +46,8 @@ def ready(bus: Registers) -> tmp423.Device:
     return device
 
 
-def refusal(steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        for _ in steps:
-            pass
-    return caught.value.cause
-
-
-def rows_of(shared_data: Path, part: str) -> list[dict[str, str]]:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        return [row for row in csv.DictReader(stream) if row["part"] == part]
-
-
 def test_every_published_byte_of_the_format_table(shared_data: Path) -> None:
-    rows = rows_of(shared_data, "TMP421")
+    rows = published(shared_data, "TMP421")
     assert len(rows) == 12
     for row in rows:
         byte = bytes.fromhex(row["bytes"])
@@ -94,7 +56,7 @@ def test_every_published_byte_of_the_format_table(shared_data: Path) -> None:
 
 
 def test_every_value_that_the_kernel_computed(shared_data: Path) -> None:
-    rows = rows_of(shared_data, "TMP423")
+    rows = published(shared_data, "TMP423")
     assert len(rows) == 4
     for row in rows:
         registers = dict(zip(row["registers"].split(), row["bytes"].split(), strict=True))
@@ -127,19 +89,19 @@ def test_a_sample_costs_five_transactions() -> None:
 
 def test_initialise_resets_then_takes_the_extended_range() -> None:
     bus = Registers()
-    bus.registers[0x09] = b"\x44"
+    bus.words[0x09] = b"\x44"
     bus.convert()
     device = tmp423.Device(bus, ADDRESS, SETTINGS)
     run(bus, device.initialise())
-    assert bus.registers[0x09] == b"\x04"
-    assert bus.registers[0x0A] == b"\x7c"
-    assert bus.registers[0x00] == b"\x00\x00"
+    assert bus.words[0x09] == b"\x04"
+    assert bus.words[0x0A] == b"\x7c"
+    assert bus.words[0x00] == b"\x00\x00"
 
 
 def test_nothing_is_said_until_all_channels_have_converted() -> None:
     bus = Registers()
     device = ready(bus)
-    bus.registers[0x03] = b"\x00\x00"
+    bus.words[0x03] = b"\x00\x00"
     assert run(bus, device.acquire()) is None
     bus.convert()
     assert run(bus, device.acquire()) is not None
@@ -148,16 +110,16 @@ def test_nothing_is_said_until_all_channels_have_converted() -> None:
 def test_a_chip_that_never_converts_is_refused() -> None:
     bus = Registers()
     device = ready(bus)
-    bus.registers[0x00] = b"\x00\x00"
+    bus.words[0x00] = b"\x00\x00"
     for _ in range(3):
         assert run(bus, device.acquire()) is None
-    assert refusal(device.acquire()) is Cause.IMPLAUSIBLE
+    assert refusal(bus, device.acquire()) is Cause.IMPLAUSIBLE
 
 
 def test_a_diode_shorted_from_the_start_is_missing_after_the_wait() -> None:
     bus = Registers()
     device = ready(bus)
-    bus.registers[0x02] = b"\x00\x00"
+    bus.words[0x02] = b"\x00\x00"
     samples = [run(bus, device.acquire()) for _ in range(4)]
     assert samples[:3] == [None] * 3
     assert samples[3].celsius == (25.0, 40.5, None, 64.0625)
@@ -166,7 +128,7 @@ def test_a_diode_shorted_from_the_start_is_missing_after_the_wait() -> None:
 def test_an_open_diode_is_missing_and_the_others_stay() -> None:
     bus = Registers()
     device = ready(bus)
-    bus.registers[0x01] = b"\xff\xf1"
+    bus.words[0x01] = b"\xff\xf1"
     assert run(bus, device.acquire()).celsius == (25.0, None, -19.0625, 64.0625)
 
 
@@ -175,8 +137,8 @@ def test_brown_out_is_refused_because_the_range_is_gone() -> None:
     device = ready(bus)
     run(bus, device.acquire())
     bus.power_up()
-    bus.registers.update(dict.fromkeys(range(4), b"\x19\x00"))  # 25 deg C in the standard range, -39 in ours
-    assert refusal(device.acquire()) is Cause.RESET
+    bus.words.update(dict.fromkeys(range(4), b"\x19\x00"))  # 25 deg C in the standard range, -39 in ours
+    assert refusal(bus, device.acquire()) is Cause.RESET
 
 
 @pytest.mark.parametrize(("register", "byte"), [(0x0A, b"\x3c"), (0x0B, b"\x07")])
@@ -185,28 +147,23 @@ def test_an_upset_configuration_is_found(register: int, byte: bytes) -> None:
     device = tmp423.Device(bus, ADDRESS, tmp423.Settings(scrub_every=2))
     run(bus, device.initialise())
     bus.convert()
-    bus.registers[register] = byte
-    causes = set()
-    for _ in range(4):
-        try:
-            run(bus, device.acquire())
-        except DeviceError as error:
-            causes.add(error.cause)
-    assert causes == {Cause.RESET}
+    bus.words[register] = byte
+    found = causes(bus, device, 4)
+    assert set(found) == {Cause.RESET}
 
 
 def test_identify_names_the_part_and_writes_nothing() -> None:
     bus = Registers()
-    before = dict(bus.registers)
+    before = dict(bus.words)
     assert run(bus, tmp423.Device(bus, ADDRESS, SETTINGS).identify()) == "TI TMP423"
-    assert bus.registers == before
+    assert bus.words == before
 
 
 @pytest.mark.parametrize(("register", "byte"), [(0xFE, b"\x41"), (0xFF, b"\x21"), (0xFF, b"\x00")])
 def test_another_chip_is_refused(register: int, byte: bytes) -> None:
     bus = Registers()
-    bus.registers[register] = byte
-    assert refusal(tmp423.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.WRONG_ID
+    bus.words[register] = byte
+    assert refusal(bus, tmp423.Device(bus, ADDRESS, SETTINGS).initialise()) is Cause.WRONG_ID
 
 
 @pytest.mark.parametrize("data", ["0000", "ffff", "5904", "5902", "5901", "f000", "59"])

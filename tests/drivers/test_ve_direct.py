@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from drivers import ve_direct
 from drivers.device import OracleKind
 from drivers.errors import Cause, DeviceError
 from drivers.samples import SolarSample
+from tests.drivers.scripted import SerialLine, cause_of, feed, published
 
 CAPTURE = {
     "PID": "0xA04C", "FW": "127", "SER#": "HQ1621FRG7Z", "V": "14990", "I": "2770", "VPV": "20450", "PPV": "42",
@@ -29,47 +29,13 @@ def block(fields: dict[str, str] = CAPTURE, wrong: int = 0) -> bytes:
     return body + bytes((-sum(body) + wrong & 0xFF,))
 
 
-class Line:
-    """A serial port that hands out what was put in, at most ``limit`` bytes a read."""
-
-    name = "uart3"
-
-    def __init__(self) -> None:
-        self.pending = b""
-        self.written = b""
-
-    def write(self, data: bytes) -> None:
-        self.written += data
-
-    def read(self, limit: int) -> bytes:
-        data, self.pending = self.pending[:limit], self.pending[limit:]
-        return data
-
-
-def charger() -> tuple[Line, ve_direct.Device]:
-    line = Line()
+def charger() -> tuple[SerialLine, ve_direct.Device]:
+    line = SerialLine("uart3")
     return line, ve_direct.Device(line, None, ve_direct.Settings())
 
 
-def feed(line: Line, device: ve_direct.Device, data: bytes, chunk: int = 64) -> list[SolarSample]:
-    samples = []
-    for at in range(0, len(data), chunk):
-        line.pending += data[at : at + chunk]
-        sample = device.poll(0)
-        if sample is not None:
-            samples.append(sample)
-    return samples
-
-
-def refusal(data: bytes) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        ve_direct.hex_frame(data)
-    return caught.value.cause
-
-
 def test_every_text_row(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["part"] == "VE.Direct text"]
+    rows = published(shared_data, "VE.Direct text")
     assert len(rows) == 6
     for row in rows:
         data = row["bytes"].encode("ascii").decode("unicode_escape").encode("ascii")
@@ -79,8 +45,7 @@ def test_every_text_row(shared_data: Path) -> None:
 
 
 def test_every_hex_row(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["part"] == "VE.Direct HEX"]
+    rows = published(shared_data, "VE.Direct HEX")
     assert len(rows) == 7
     for row in rows:
         frame = ve_direct.hex_frame(row["bytes"].encode("ascii"))
@@ -202,7 +167,7 @@ def test_initialise_forgets_half_a_block() -> None:
 def test_a_request_is_one_get_frame_and_its_answer_is_kept() -> None:
     line, device = charger()
     device.request(0xEDD5)
-    assert line.written == b":7D5ED008C\n"
+    assert line.commands == [b":7D5ED008C\n"]
     feed(line, device, ve_direct.hex_set(0xEDD5, b"\x34\x12"))
     assert device.answers[-1].value == b"\x34\x12"
 
@@ -229,7 +194,7 @@ def test_a_register_has_sixteen_bits() -> None:
      (b"", Cause.PROTOCOL)],
 )
 def test_hex_frames_that_are_none_are_refused(data: bytes, cause: Cause) -> None:
-    assert refusal(data) is cause
+    assert cause_of(ve_direct.hex_frame, data) is cause
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator
-from typing import Any
 
 import msgspec
 import pytest
@@ -14,6 +12,7 @@ from hypothesis import strategies as st
 from drivers import vl53l0x
 from drivers.errors import Cause, DeviceError
 from drivers.samples import RangeSample
+from tests.drivers.scripted import MemoryBank, outcomes, refusal, run
 
 ADDRESS = 0x29
 VALID, NO_TARGET, SIGMA = 11, 4, 7
@@ -23,15 +22,15 @@ def result(range_mm: int, code: int = VALID, signal: int = 256, complete: bool =
     return struct.pack(">BB4xHHH", code << 3 | complete, 0, signal, 12, range_mm)
 
 
-class Registers:
+class Registers(MemoryBank):
     """A VL53L0X after power-up (ST DS11555): a measurement runs when started, and ends when the test says so."""
 
     name = "i2c_b.70.4"
+    address = ADDRESS
 
     def __init__(self) -> None:
-        self.transactions = 0
         self.holds_interrupt = False
-        self.power_up()
+        super().__init__()
 
     def power_up(self) -> None:
         self.memory = bytearray(0x100)
@@ -44,42 +43,14 @@ class Registers:
             self.memory[0x13] = self.memory[0x0A]
             self.measuring = False
 
-    def write(self, address: int, data: bytes) -> None:
-        assert address == ADDRESS
-        self.transactions += 1
+    def take(self, data: bytes) -> None:
         if data[0] == 0x00 and data[1] & 1:
             self.measuring = True
         elif data[0] == 0x0B:
             self.memory[0x13] &= 0xFF if self.holds_interrupt else 0xF8
         else:
-            self.memory[data[0] : data[0] + len(data) - 1] = data[1:]
+            super().take(data)
 
-    def read(self, address: int, count: int) -> bytes:
-        raise AssertionError("a VL53L0X is read through its pointer")
-
-    def write_read(self, address: int, data: bytes, count: int) -> bytes:
-        assert address == ADDRESS
-        self.transactions += 1
-        return bytes(self.memory[data[0] : data[0] + count])
-
-
-def run(bus: Registers, steps: Generator[None, None, Any]) -> Any:
-    """Exhaust a sequence; every resume must be exactly one transaction."""
-    while True:
-        before = bus.transactions
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert bus.transactions == before + 1
-            return done.value
-        assert bus.transactions == before + 1
-
-
-def refusal(bus: Registers, steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        run(bus, steps)
-    assert (caught.value.bus, caught.value.address) == (bus.name, ADDRESS)
-    return caught.value.cause
 
 
 def ready(bus: Registers, **fields: float) -> vl53l0x.Device:
@@ -181,16 +152,14 @@ def test_a_part_that_restarted_is_known_at_once_and_refused_until_initialised() 
 def test_an_upset_configuration_is_found_by_the_scrub() -> None:
     bus = Registers()
     device = ready(bus, scrub_every=2)
-    causes = []
-    for _ in range(4):
+
+    def ask() -> RangeSample | None:
         bus.finish(result(800))
         bus.memory[0x0A] = 0x24
         bus.memory[0x13] = 0x04
-        try:
-            run(bus, device.acquire())
-        except DeviceError as error:
-            causes.append(error.cause)
-    assert causes == [Cause.RESET] * 3
+        return run(bus, device.acquire())
+
+    assert [outcome for outcome in outcomes(ask, 4) if isinstance(outcome, Cause)] == [Cause.RESET] * 3
 
 
 @pytest.mark.parametrize(("byte", "cause"), [(0xFF, Cause.IMPLAUSIBLE), (0x00, Cause.RESET)])

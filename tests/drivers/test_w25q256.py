@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from contextlib import suppress
 from typing import Any
 
@@ -13,23 +12,23 @@ from hypothesis import strategies as st
 from drivers import w25q256
 from drivers.device import OracleKind
 from drivers.errors import Cause, DeviceError
+from tests.drivers.scripted import SpiPart, refusal, refused, run
 
 HIGH = 0x1F0_0000
 """An address that needs four bytes."""
 
 
-class Flash:
+class Flash(SpiPart):
     """A W25Q256JV (datasheet, section 8): a page wraps, program clears bits, BUSY lasts some looks."""
 
     name = "spi2"
+    address = 2
 
     def __init__(self) -> None:
-        self.transfers = 0
-        self.configured: list[tuple[int, int, int]] = []
+        super().__init__()
         self.memory: dict[int, int] = {}
         self.status = [0x00, 0x00, 0x60]
         self.jedec = b"\xef\x40\x19"
-        self.stuck: bytes | None = None
         self.busy_looks = 2
         self.hung = False
         self.deaf = False
@@ -38,14 +37,7 @@ class Flash:
         self.opcodes: list[int] = []
         self._busy = 0
 
-    def configure(self, select: int, mode: int, max_hz: int) -> None:
-        self.configured.append((select, mode, max_hz))
-
-    def transfer(self, select: int, data: bytes) -> bytes:
-        assert select == 2
-        self.transfers += 1
-        if self.stuck is not None:
-            return self.stuck * len(data)
+    def answer(self, data: bytes) -> bytes:
         opcode = data[0]
         self.opcodes.append(opcode)
         if self._busy and opcode == 0x05:
@@ -54,9 +46,9 @@ class Flash:
                 self.status[0] &= ~0x01 if self.keeps_latch else ~0x03
         elif self._busy:
             return b"\xff" * len(data)  # ignored while busy
-        return b"\x00" + self._answer(opcode, data[1:])
+        return b"\x00" + self._obey(opcode, data[1:])
 
-    def _answer(self, opcode: int, rest: bytes) -> bytes:
+    def _obey(self, opcode: int, rest: bytes) -> bytes:
         if opcode == 0x9F:
             return (self.jedec * 3)[: len(rest)]
         if opcode in (0x05, 0x35, 0x15):
@@ -91,29 +83,10 @@ class Flash:
         self._busy = self.busy_looks
 
 
-def run(flash: Flash, steps: Generator[None, None, Any]) -> Any:
-    while True:
-        before = flash.transfers
-        try:
-            next(steps)
-        except StopIteration as done:
-            assert flash.transfers == before + 1
-            return done.value
-        assert flash.transfers == before + 1
-
-
 def ready(flash: Flash, **fields: Any) -> w25q256.Device:
     device = w25q256.Device(flash, 2, w25q256.Settings(**fields))
     run(flash, device.initialise())
     return device
-
-
-def refusal(steps: Generator[None, None, Any]) -> DeviceError:
-    with pytest.raises(DeviceError) as caught:
-        for _ in steps:
-            pass
-    assert (caught.value.bus, caught.value.address) == ("spi2", 2)
-    return caught.value
 
 
 @pytest.mark.parametrize(("jedec", "part"), [
@@ -131,7 +104,7 @@ def test_the_family_is_known_by_its_ids(jedec: str, part: str) -> None:
 def test_another_part_and_nothing_are_told_apart(jedec: str, cause: Cause) -> None:
     flash = Flash()
     flash.jedec = bytes.fromhex(jedec)
-    assert refusal(w25q256.Device(flash, 2, w25q256.Settings()).initialise()).cause is cause
+    assert refusal(flash, w25q256.Device(flash, 2, w25q256.Settings()).initialise()) is cause
 
 
 def test_initialise_writes_nothing_on_an_open_chip() -> None:
@@ -174,7 +147,7 @@ def test_the_write_latch_is_seen_before_anything_is_changed() -> None:
     flash = Flash()
     device = ready(flash)
     flash.deaf = True
-    assert refusal(device.program(HIGH, b"x")).cause is Cause.IMPLAUSIBLE
+    assert refusal(flash, device.program(HIGH, b"x")) is Cause.IMPLAUSIBLE
     assert 0x12 not in flash.opcodes
 
 
@@ -190,7 +163,7 @@ def test_bytes_that_were_not_erased_are_refused_and_not_tried_again() -> None:
     flash = Flash()
     device = ready(flash)
     run(flash, device.program(HIGH, b"\x0f"))
-    error = refusal(device.program(HIGH, b"\xf0"))
+    error = refused(flash, device.program(HIGH, b"\xf0"))
     assert error.cause is Cause.IMPLAUSIBLE
     assert "1f00000h" in error.detail
     assert flash.opcodes.count(0x12) == 2
@@ -201,7 +174,7 @@ def test_a_chip_without_the_long_instructions_is_found_by_its_read_back() -> Non
     flash = Flash()
     device = ready(flash)
     flash._change = lambda opcode, rest: None  # type: ignore[method-assign]  # a W25Q256FV ignores 12h
-    assert refusal(device.program(HIGH, b"abc")).cause is Cause.IMPLAUSIBLE
+    assert refusal(flash, device.program(HIGH, b"abc")) is Cause.IMPLAUSIBLE
 
 
 def test_busy_is_polled_one_look_a_resume() -> None:
@@ -216,8 +189,8 @@ def test_a_chip_that_stays_busy_is_a_time_out_and_is_waited_for_next_time() -> N
     flash = Flash()
     device = ready(flash, busy_polls=20)
     flash.hung = True
-    assert refusal(device.program(HIGH, b"x")).cause is Cause.TIMEOUT
-    assert refusal(device.read(HIGH, 4)).cause is Cause.TIMEOUT
+    assert refusal(flash, device.program(HIGH, b"x")) is Cause.TIMEOUT
+    assert refusal(flash, device.read(HIGH, 4)) is Cause.TIMEOUT
     flash.hung = False
     assert run(flash, device.read(HIGH, 1)) == b"x"
 
@@ -248,17 +221,17 @@ def test_protection_is_cleared_and_nothing_else(index: int, bits: int) -> None:
 def test_protection_that_is_wanted_or_cannot_be_cleared_is_reported() -> None:
     flash = Flash()
     flash.status[0] = 0x1C
-    assert refusal(w25q256.Device(flash, 2, w25q256.Settings(unprotect=False)).initialise()).cause is Cause.IMPLAUSIBLE
+    assert refusal(flash, w25q256.Device(flash, 2, w25q256.Settings(unprotect=False)).initialise()) is Cause.IMPLAUSIBLE
     assert 0x06 not in flash.opcodes
     flash.locked = True
-    assert "can't be cleared" in refusal(w25q256.Device(flash, 2, w25q256.Settings()).initialise()).detail
+    assert "can't be cleared" in refused(flash, w25q256.Device(flash, 2, w25q256.Settings()).initialise()).detail
 
 
 def test_a_protected_chip_does_not_pretend_to_have_programmed() -> None:
     flash = Flash()
     device = ready(flash)
     flash.status[0] |= 0x1C
-    assert refusal(device.program(HIGH, b"abc")).cause is Cause.IMPLAUSIBLE
+    assert refusal(flash, device.program(HIGH, b"abc")) is Cause.IMPLAUSIBLE
 
 
 def test_health_is_told() -> None:
@@ -275,18 +248,18 @@ def test_a_dead_line_is_no_blank_flash(answer: bytes) -> None:
     device = ready(flash)
     assert run(flash, device.read(HIGH, 300)) == b"\xff" * 300
     flash.stuck = answer
-    assert refusal(device.read(HIGH, 300)).cause is Cause.ABSENT
-    assert refusal(device.acquire()).cause is Cause.ABSENT
-    assert refusal(device.program(HIGH, b"x")).cause in (Cause.ABSENT, Cause.IMPLAUSIBLE)
-    assert refusal(device.erase_sector(HIGH)).cause in (Cause.ABSENT, Cause.IMPLAUSIBLE)
+    assert refusal(flash, device.read(HIGH, 300)) is Cause.ABSENT
+    assert refusal(flash, device.acquire()) is Cause.ABSENT
+    assert refusal(flash, device.program(HIGH, b"x")) in (Cause.ABSENT, Cause.IMPLAUSIBLE)
+    assert refusal(flash, device.erase_sector(HIGH)) in (Cause.ABSENT, Cause.IMPLAUSIBLE)
 
 
 @pytest.mark.parametrize(("address", "count"), [(-1, 1), (1 << 25, 1), ((1 << 25) - 1, 2), (0, -1)])
 def test_what_lies_beyond_the_flash_is_refused(address: int, count: int) -> None:
     flash = Flash()
     device = ready(flash)
-    assert refusal(device.read(address, count)).cause is Cause.PROTOCOL
-    assert refusal(device.erase_sector(HIGH + 1)).cause is Cause.PROTOCOL
+    assert refusal(flash, device.read(address, count)) is Cause.PROTOCOL
+    assert refusal(flash, device.erase_sector(HIGH + 1)) is Cause.PROTOCOL
 
 
 def test_reading_nothing_is_nothing() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator
+from itertools import pairwise
 
 import pytest
 
 from drivers.errors import Cause, DeviceError
-from hal.manager import BusSlots, DeviceState, HealthEvent, ManagedDevice
+from hal.manager import BusSlots, DeviceState, HealthEvent, HeardDevice, ManagedDevice
 from hal.reading import Quality
 
 MS = 1_000_000
@@ -234,3 +235,450 @@ def test_the_first_pause_before_a_new_set_up_is_the_devices_own() -> None:
     fly(device, slots, 115, 180)
     # 5 ms after the third failure, then 10 and 20 ms later; the next would be 40 ms on.
     assert log == ["chip id"] * 3
+
+
+# -- a chip that shows a lost configuration
+
+
+def configured(log: list[str], period_ms: int = 50) -> tuple[Chip, ManagedDevice[int], BusSlots, deque[HealthEvent]]:
+    chip, device, events = make(log, period_ms)
+    slots = BusSlots([device])
+    fly(device, slots, 0, 100)
+    assert device.state is DeviceState.OK
+    log.clear()
+    return chip, device, slots, events
+
+
+class Forgets(Chip):
+    """Loses its configuration on demand, and shows it at the next sample."""
+
+    lost = False
+
+    def initialise(self) -> Generator[None, None, None]:
+        yield from super().initialise()
+        self.lost = False
+
+    def acquire(self) -> Generator[None, None, int]:
+        if self.lost:
+            self.log.append(f"{self.name} reset")
+            raise DeviceError("i2c_a", 0x40, Cause.RESET)
+        return (yield from super().acquire())
+
+
+def forgetful(log: list[str]) -> tuple[Forgets, ManagedDevice[int], BusSlots]:
+    chip = Forgets(log)
+    device: ManagedDevice[int] = ManagedDevice("chip", chip, 50 * MS, 400 * MS, deque(maxlen=64))
+    slots = BusSlots([device])
+    fly(device, slots, 0, 100)
+    log.clear()
+    return chip, device, slots
+
+
+def test_a_lost_configuration_is_set_up_anew_in_the_very_next_slots() -> None:
+    log: list[str] = []
+    chip, device, slots = forgetful(log)
+    chip.lost = True
+    fly(device, slots, 100, 200)
+    # Two transactions of set-up follow at once, then a sample.
+    assert log[:5] == ["chip reset", "chip id", "chip config", "chip high", "chip low"]
+    assert device.state is DeviceState.OK
+    assert device.counters.by_cause == {"reset": 1}
+
+
+def test_what_a_chip_said_before_it_showed_the_loss_is_not_believed_until_it_speaks_again() -> None:
+    chip, device, slots = forgetful([])
+    chip.lost = True
+    fly(device, slots, 100, 110)
+    assert device.reading(110 * MS).quality is Quality.BAD
+    fly(device, slots, 110, 200)
+    assert device.reading(200 * MS).ok
+
+
+def test_a_loss_that_repeats_within_a_second_is_set_up_after_growing_pauses_and_ends_in_lost() -> None:
+    log: list[str] = []
+    chip, device, slots = forgetful(log)
+
+    class Always(Forgets):
+        lost = True
+
+        def initialise(self) -> Generator[None, None, None]:
+            yield from Chip.initialise(self)
+
+    device.device = Always(log)
+    fly(device, slots, 100, 5000)
+    assert device.state is DeviceState.LOST
+    assert log.count("chip reset") < 12, "it is not set up anew in every slot"
+    assert not chip.lost
+
+
+def test_losses_far_apart_are_each_set_up_at_once() -> None:
+    log: list[str] = []
+    chip, device, slots = forgetful(log)
+    for begin in (100, 1500, 3000):
+        log.clear()
+        chip.lost = True
+        fly(device, slots, begin, begin + 100)
+        assert log[:3] == ["chip reset", "chip id", "chip config"]
+        fly(device, slots, begin + 100, begin + 1400)
+    assert device.counters.initialisations == 4
+
+
+# -- what is ordered of a device
+
+
+def writes(chip: Chip, answer: int, fails: Cause | None = None) -> Generator[None, None, int]:
+    chip.log.append("order")
+    yield
+    if fails is not None:
+        raise DeviceError("i2c_a", 0x40, fails)
+    chip.log.append("read back")
+    return answer
+
+
+def test_an_order_runs_before_the_next_sample_and_gives_its_value() -> None:
+    log: list[str] = []
+    chip, device, slots, _ = configured(log)
+    task = device.order(writes(chip, 7))
+    assert (task.done, task.value) == (False, None)
+    fly(device, slots, 100, 120)
+    assert log == ["order", "read back", "chip high", "chip low"]
+    assert (task.done, task.value, task.error) == (True, 7, None)
+
+
+def test_orders_run_in_the_order_they_were_given_also_of_a_device_without_a_period() -> None:
+    log: list[str] = []
+    chip, device, _ = make(log, period_ms=0)
+    slots = BusSlots([device])
+    fly(device, slots, 0, 100)
+    log.clear()
+    tasks = [device.order(writes(chip, number)) for number in range(3)]
+    fly(device, slots, 100, 200)
+    assert [task.value for task in tasks] == [0, 1, 2]
+    assert log == ["order", "read back"] * 3
+
+
+def test_an_order_does_not_interrupt_a_sample_and_another_device_waits_for_it() -> None:
+    log: list[str] = []
+    chip, device, slots, _ = configured(log)
+    other = ManagedDevice("other", Chip(log, "other"), 50 * MS, 200 * MS, deque())
+    slots = BusSlots([device, other])
+    while not log:
+        fly(device, slots, 105, 110)
+    device.order(writes(chip, 1))
+    fly(device, slots, 110, 125)
+    assert log[:4] == ["chip high", "chip low", "order", "read back"]
+
+
+def test_an_order_that_fails_says_why_and_counts_as_a_failure_of_the_device() -> None:
+    log: list[str] = []
+    chip, device, slots, _ = configured(log)
+    task = device.order(writes(chip, 1, Cause.IMPLAUSIBLE))
+    fly(device, slots, 100, 115)
+    assert task.done
+    assert task.error is not None
+    assert task.error.cause is Cause.IMPLAUSIBLE
+    assert device.counters.by_cause == {"implausible": 1}
+    fly(device, slots, 115, 200)
+    assert device.state is DeviceState.OK
+
+
+def test_an_order_waits_until_the_device_is_set_up() -> None:
+    log: list[str] = []
+    chip, device, _ = make(log)
+    task = device.order(writes(chip, 1))
+    fly(device, BusSlots([device]), 0, 100)
+    assert log[:4] == ["chip id", "chip config", "order", "read back"]
+    assert task.done
+
+
+@pytest.mark.parametrize("how", ["restart", "lose"])
+def test_a_device_taken_out_of_service_ends_its_orders_with_an_error(how: str) -> None:
+    chip, device, slots, _ = configured([])
+    begun, waiting = device.order(writes(chip, 1)), device.order(writes(chip, 2))
+    fly(device, slots, 100, 105)
+    if how == "restart":
+        device.restart(105 * MS)
+    else:
+        device.lose(Cause.STUCK_BUS, 105 * MS)
+    for task in (begun, waiting):
+        assert task.done
+        assert task.error is not None
+    assert device.state is (DeviceState.INIT if how == "restart" else DeviceState.LOST)
+    assert device.due_ns == 105 * MS
+    fly(device, BusSlots([device]), 110, 200)
+    assert device.state is DeviceState.OK
+
+
+# -- a chip that holds its bus
+
+
+class Ward:
+    """A guard that keeps the bus in service, whatever happens."""
+
+    def __init__(self) -> None:
+        self.in_service = True
+        self.failing = False
+        self.noted: list[tuple[str, Cause | None]] = []
+        self.steps = 0
+
+    def note(self, device: str, error: DeviceError | None, now_ns: int) -> None:
+        self.failing = error is not None
+        self.noted.append((device, None if error is None else error.cause))
+
+    def step(self, now_ns: int) -> None:
+        self.steps += 1
+
+
+def asked_at(chip: Chip, slots: BusSlots, start_ms: int, end_ms: int) -> list[int]:
+    times = []
+    for t in range(start_ms, end_ms, 5):
+        before = len(chip.log)
+        slots.step(t * MS)
+        if len(chip.log) > before:
+            times.append(t)
+    return times
+
+
+@pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.STUCK_BUS])
+def test_a_chip_that_holds_its_bus_is_left_alone_for_longer_and_longer(cause: Cause) -> None:
+    chip, device, _, _ = configured([])
+    slots = BusSlots([device], Ward())
+    chip.cause = cause
+    times = asked_at(chip, slots, 100, 400_000)
+    pauses = [(b - a) / 1000 for a, b in pairwise(times)]
+    # Twice as any failing chip, then 5, 10, 20, 40 s and a minute from there on.
+    assert pauses[2:6] == [pytest.approx(p, abs=0.01) for p in (5.0, 10.0, 20.0, 40.0)]
+    assert pauses[6:] == [pytest.approx(60.0, abs=0.01)] * len(pauses[6:])
+    assert len(times) < 12
+
+
+def test_one_good_sample_forgives_a_chip_that_held_its_bus() -> None:
+    chip, device, _, _ = configured([])
+    slots = BusSlots([device], Ward())
+    for begin in range(100, 1500, 200):
+        chip.cause = Cause.TIMEOUT
+        asked_at(chip, slots, begin, begin + 50)
+        chip.cause = None
+        asked_at(chip, slots, begin + 50, begin + 200)
+    assert device.state is DeviceState.OK
+    assert device.counters.by_cause["timeout"] >= 5
+
+
+def test_other_failures_are_no_holds() -> None:
+    chip, device, _, _ = configured([])
+    slots = BusSlots([device], Ward())
+    chip.cause = Cause.NACK_ADDRESS
+    times = asked_at(chip, slots, 100, 60_000)
+    assert max(b - a for a, b in pairwise(times)) <= 5005
+
+
+def test_no_slot_is_granted_while_the_guard_has_the_bus_and_it_hears_of_every_failure() -> None:
+    chip, device, _, _ = configured([])
+    ward = Ward()
+    slots = BusSlots([device], ward)
+    chip.cause = Cause.NACK_ADDRESS
+    fly(device, slots, 105, 110)
+    chip.cause = None
+    fly(device, slots, 155, 165)
+    assert ward.noted[:2] == [("chip", Cause.NACK_ADDRESS), ("chip", None)]
+    ward.in_service = False
+    granted, asked = slots.granted, len(chip.log)
+    fly(device, slots, 200, 500)
+    assert (slots.granted, len(chip.log), ward.steps) == (granted, asked, 60)
+
+
+# -- parts that speak by themselves
+
+
+class Talker:
+    """A scripted driver of a serial part: speaks once told to, ``initialise`` takes two looks."""
+
+    def __init__(self) -> None:
+        self.inbox: list[int | DeviceError] = []
+        self.told = 0
+        self.refuses: Cause | None = None
+
+    def initialise(self) -> Generator[None, None, None]:
+        self.told += 1
+        yield
+        if self.refuses is not None:
+            raise DeviceError("usb0", None, self.refuses)
+
+    def poll(self, now_ns: int) -> int | None:
+        newest = self.inbox[-1] if self.inbox else None
+        self.inbox.clear()
+        if isinstance(newest, DeviceError):
+            raise newest
+        return newest
+
+
+class Port:
+    """Counts how often it was opened anew; ``refuses`` while set."""
+
+    def __init__(self) -> None:
+        self.opened: list[int] = []
+        self.refuses: Cause | None = None
+        self.now_ns = 0
+
+    def reopen(self) -> None:
+        self.opened.append(self.now_ns)
+        if self.refuses is not None:
+            raise DeviceError("usb0", None, self.refuses)
+
+
+class Hall:
+    """One heard device with a time-out of 100 ms, serviced every 20 ms from ``start_ms`` on."""
+
+    def __init__(self, start_ms: int = 0, port: bool = True) -> None:
+        self.talker = Talker()
+        self.port = Port()
+        self.events: deque[HealthEvent] = deque()
+        self.device: HeardDevice[int] = HeardDevice(
+            "geiger", self.talker, 100 * MS, self.events, self.talker.poll, self.port.reopen if port else None
+        )
+        self.now_ms = start_ms
+
+    @property
+    def now_ns(self) -> int:
+        return self.now_ms * MS
+
+    def run(self, ms: int, speaks: bool = False) -> None:
+        for _ in range(ms // 20):
+            if speaks:
+                self.talker.inbox.append(self.now_ms)
+            self.port.now_ns = self.now_ns
+            self.device.service(self.now_ns)
+            self.now_ms += 20
+
+    def told(self) -> list[str]:
+        return [event.state.name for event in self.events]
+
+
+def test_a_part_is_told_to_speak_first_and_is_ok_from_its_first_sample() -> None:
+    hall = Hall()
+    assert hall.device.reading(0).quality is Quality.ABSENT
+    hall.run(40)
+    assert (hall.talker.told, hall.device.state) == (1, DeviceState.INIT)
+    hall.run(20, speaks=True)
+    assert hall.device.state is DeviceState.OK
+    reading = hall.device.reading(hall.now_ns)
+    assert (reading.value, reading.t_ns, reading.ok) == (40, 40 * MS, True)
+    assert (hall.device.counters.samples, hall.device.counters.initialisations) == (1, 1)
+    assert hall.told() == ["OK"]
+
+
+def test_silence_counts_from_the_first_look_whatever_the_clock_shows() -> None:
+    hall = Hall(start_ms=1_000_000)
+    hall.run(80)
+    assert hall.device.counters.by_cause == {}
+    assert hall.port.opened == []
+    hall.run(20, speaks=True)
+    assert hall.told() == ["OK"]
+
+
+def test_a_part_that_falls_silent_is_stale_degraded_and_told_again_and_its_port_opened_anew() -> None:
+    hall = Hall()
+    hall.run(200, speaks=True)
+    hall.run(100)
+    assert hall.device.reading(hall.now_ns - 20 * MS).ok
+    hall.run(40)
+    assert hall.device.reading(hall.now_ns).quality is Quality.STALE
+    assert hall.told() == ["OK", "DEGRADED"]
+    assert len(hall.port.opened) == 1
+    assert hall.talker.told == 2
+    assert hall.device.counters.by_cause == {"silent": 1}
+    hall.run(40, speaks=True)
+    assert hall.told() == ["OK", "DEGRADED", "OK"]
+
+
+def test_pauses_between_attempts_double_to_a_minute_and_the_part_is_lost_meanwhile() -> None:
+    hall = Hall()
+    hall.run(200, speaks=True)
+    hall.run(200_000)
+    waits = [(b - a) / SECOND for a, b in pairwise(hall.port.opened)]
+    expected = [0.1 * (2**k + 1) for k in range(1, 7)]
+    assert waits[:6] == [pytest.approx(w, abs=0.05) for w in expected]
+    assert max(waits) <= 60.2
+    assert hall.told() == ["OK", "DEGRADED", "LOST"]
+    assert hall.device.reading(hall.now_ns).quality is Quality.ABSENT
+    hall.run(40, speaks=True)
+    assert hall.device.state is DeviceState.OK
+    assert hall.device.reading(hall.now_ns).ok
+
+
+def test_after_it_has_spoken_the_pauses_begin_anew() -> None:
+    hall = Hall()
+    hall.run(5_000)
+    hall.run(40, speaks=True)
+    hall.port.opened.clear()
+    hall.run(500)
+    assert len(hall.port.opened) == 2
+
+
+def test_a_port_that_can_not_be_opened_counts_its_cause_and_nobody_is_spoken_to() -> None:
+    hall = Hall()
+    hall.run(200, speaks=True)
+    hall.port.refuses = Cause.ABSENT
+    hall.run(400)
+    assert hall.talker.told == 1
+    assert hall.device.counters.by_cause["absent"] == len(hall.port.opened) > 0
+
+
+@pytest.mark.parametrize("port", [True, False])
+def test_where_a_port_can_not_be_opened_anew_at_all_the_part_is_told_to_speak_all_the_same(port: bool) -> None:
+    hall = Hall(port=port)
+    hall.run(200, speaks=True)
+    hall.port.refuses = Cause.PROTOCOL
+    hall.run(200)
+    assert hall.talker.told == 2
+    assert hall.device.counters.by_cause == {"silent": 1}
+
+
+def test_what_is_refused_degrades_and_spoils_the_reading_until_the_next_sample() -> None:
+    hall = Hall()
+    hall.run(200, speaks=True)
+    hall.talker.inbox.append(DeviceError("usb0", None, Cause.CHECKSUM))
+    hall.run(20)
+    assert hall.device.reading(hall.now_ns).quality is Quality.BAD
+    assert hall.told() == ["OK", "DEGRADED"]
+    hall.run(20, speaks=True)
+    assert hall.device.reading(hall.now_ns).ok
+    assert hall.told() == ["OK", "DEGRADED", "OK"]
+
+
+def test_an_unplugged_port_makes_the_reading_absent_at_once() -> None:
+    hall = Hall()
+    hall.run(200, speaks=True)
+    hall.talker.inbox.append(DeviceError("usb0", None, Cause.ABSENT))
+    hall.run(20)
+    assert hall.device.reading(hall.now_ns).quality is Quality.ABSENT
+    assert hall.device.counters.by_cause == {"absent": 1}
+
+
+def test_a_set_up_that_fails_is_a_failure_and_comes_again() -> None:
+    hall = Hall()
+    hall.talker.refuses = Cause.TIMEOUT
+    hall.run(40)
+    assert hall.device.counters.by_cause == {"timeout": 1}
+    hall.run(500)
+    assert hall.talker.told >= 2
+
+
+def test_frames_handed_in_are_heard_without_any_poll_and_silence_is_noticed_by_service() -> None:
+    class Frames:
+        """A CAN driver needs no set-up."""
+
+    events: deque[HealthEvent] = deque()
+    device: HeardDevice[str] = HeardDevice("bms", Frames(), 100 * MS, events, None)
+    device.service(0)
+    device.hear("full", 10 * MS)
+    assert device.reading(50 * MS).ok
+    device.refuse(Cause.SHORT_READ, 60 * MS)
+    assert device.state is DeviceState.DEGRADED
+    assert device.reading(60 * MS).ok, "the last good sample is still fresh"
+    device.hear("full", 70 * MS)
+    device.service(100 * MS)
+    device.service(200 * MS)
+    assert [event.state for event in events][-1] is DeviceState.DEGRADED
+    assert device.counters.by_cause == {"short_read": 1, "silent": 1}
+    assert device.counters.transactions == 0

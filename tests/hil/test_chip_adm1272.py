@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
 
 from hil.chips.adm1272 import Adm1272, Switch
 from hil.chips.smbus import crc8
+from tests.drivers.scripted import published
+from tests.hil.scripted_bench import ChipBench
 
 MS = 1_000_000
 ALL_ON = 0x3F3F  # 100 V, 30 mV, everything sampled
 
 
-class Bench:
+class Bench(ChipBench):
     """28 V, 1 mOhm, 30 A limit, 10 mF: a start takes 9.3 ms at the full limit."""
 
+    order = "little"
+
     def __init__(self, **settings: object) -> None:
-        self.now = 0
-        self.chip = Adm1272(lambda: self.now, capacitance_f=10e-3, **settings)  # type: ignore[arg-type]
+        super().__init__(lambda clock: Adm1272(clock, capacitance_f=10e-3, **settings))  # type: ignore[arg-type]
         self.chip.input_v = 28.0
         self.word(0x88)
-
-    def wait(self, ms: float) -> None:
-        self.now += round(ms * MS)
-        self.chip.advance()
-
-    def word(self, command: int) -> int:
-        assert self.chip.write(bytes((command,)))
-        return int.from_bytes(self.chip.read(2), "little")
-
-    def byte(self, command: int) -> int:
-        assert self.chip.write(bytes((command,)))
-        return self.chip.read(1)[0]
-
-    def text(self, command: int) -> bytes:
-        assert self.chip.write(bytes((command,)))
-        data = self.chip.read(12)
-        return data[1 : 1 + data[0]]
-
-    def put_word(self, command: int, value: int) -> bool:
-        return self.chip.write(bytes((command, value & 0xFF, value >> 8)))
 
     def clear(self) -> None:
         assert self.chip.write(b"\x03")
@@ -64,8 +46,7 @@ def test_identity_and_reset_values() -> None:
 
 
 def test_words_that_the_kernel_read(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["part"].startswith("ADM1272")]
+    rows = published(shared_data, "ADM1272*")
     value = {row["unit"].split("_")[0]: float(row["expected"]) for row in rows}
     wanted = dict(zip(rows[0]["registers"].split(), rows[0]["bytes"].split(), strict=True))
 

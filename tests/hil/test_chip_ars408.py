@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -12,16 +11,11 @@ from hypothesis import strategies as st
 from drivers.bus.protocol import CanFrame
 from hil.can import SimCanBus
 from hil.chips.ars408 import Ars408, DynamicProperty, RadarTarget
+from tests.drivers.scripted import published
+from tests.hil.scripted_bench import drain
 
 SECOND = 1_000_000_000
 CYCLE = SECOND // 13
-
-
-def drain(bus: SimCanBus) -> list[CanFrame]:
-    frames = []
-    while (frame := bus.receive()) is not None:
-        frames.append(frame)
-    return frames
 
 
 def pair(sensor_id: int = 0) -> tuple[SimCanBus, Ars408]:
@@ -43,8 +37,7 @@ def decode(data: bytes) -> tuple[float, ...]:
 
 
 def test_frames_of_published_decoders(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["part"] == "ARS408-21" and row["registers"][:5] == "0x60B"]
+    rows = [row for row in published(shared_data, "ARS408-21") if row["registers"][:5] == "0x60B"]
     assert len(rows) >= 7
     for wanted in {row["bytes"] for row in rows}:
         values = {row["registers"].split()[1]: float(row["expected"]) for row in rows if row["bytes"] == wanted}
@@ -64,8 +57,7 @@ def test_frames_of_published_decoders(shared_data: Path) -> None:
 
 
 def test_published_configuration_selects_objects(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8", newline="") as file:
-        (row,) = [r for r in csv.DictReader(file) if r["part"] == "ARS408-21" and r["registers"].startswith("0x200")]
+    (row,) = [r for r in published(shared_data, "ARS408-21") if r["registers"].startswith("0x200")]
     bus, _ = pair()
     bus.send(CanFrame(0x200, bytes.fromhex("0800000000000000")))
     bus.advance(CYCLE)

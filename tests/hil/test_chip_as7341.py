@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hil.chips.as7341 import CHANNELS, As7341
+from tests.hil.scripted_bench import ChipBench
 
 MS = 1_000_000
 LOW = bytes.fromhex("30 01 00 00 00 42 00 00 50 00 00 00 20 04 00 30 01 50 00 06")
@@ -15,19 +16,11 @@ MIDDLE = bytes.fromhex("20 00 00 00 05 31 40 06 00 40 06 00 10 03 50 20 00 00 00
 """F2..F7."""
 
 
-class Bench:
+class Bench(ChipBench):
     def __init__(self) -> None:
-        self.now = 0
-        self.chip = As7341(lambda: self.now)
+        super().__init__(As7341)
         for index, channel in enumerate(CHANNELS):
             self.chip.set_counts_s(channel, 1000.0 * (index + 1))
-
-    def read(self, register: int, count: int = 1) -> bytes:
-        self.chip.write(bytes((register,)))
-        return self.chip.read(count)
-
-    def write(self, register: int, *values: int) -> None:
-        self.chip.write(bytes((register, *values)))
 
     def connect(self, chain: bytes) -> None:
         self.write(0x80, 0x01)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import struct
 from itertools import pairwise
 from pathlib import Path
@@ -12,16 +11,11 @@ import pytest
 from drivers.bus.protocol import CanFrame
 from hil.can import SimCanBus
 from hil.chips.can_bms import BmsCondition, BmsStyle, CanBms
+from tests.drivers.scripted import published
+from tests.hil.scripted_bench import drain
 
 SECOND = 1_000_000_000
 MS = 1_000_000
-
-
-def drain(bus: SimCanBus) -> list[CanFrame]:
-    frames = []
-    while (frame := bus.receive()) is not None:
-        frames.append(frame)
-    return frames
 
 
 def pair(style: BmsStyle = BmsStyle.VICTRON) -> tuple[SimCanBus, CanBms]:
@@ -31,8 +25,7 @@ def pair(style: BmsStyle = BmsStyle.VICTRON) -> tuple[SimCanBus, CanBms]:
 
 
 def test_captured_frames(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["part"] == "Pylontech/Victron CAN BMS"]
+    rows = published(shared_data, "Pylontech/Victron CAN BMS")
     assert len(rows) >= 10
     frames: dict[bytes, list[tuple[str, str]]] = {}
     ids: dict[bytes, int] = {}

@@ -9,22 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil.chips.ds3231 import Ds3231
+from tests.hil.scripted_bench import ChipBench
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
 
 
-class Bench:
+class Bench(ChipBench):
     def __init__(self) -> None:
-        self.now = 0
-        self.chip = Ds3231(lambda: self.now)
-
-    def read(self, register: int, count: int = 1) -> bytes:
-        self.chip.write(bytes((register,)))
-        return self.chip.read(count)
-
-    def write(self, register: int, *values: int) -> None:
-        self.chip.write(bytes((register, *values)))
+        super().__init__(Ds3231)
 
     def time(self) -> str:
         return self.read(0, 7).hex(" ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 
 from hil.bus import SimSerialBus
 from hil.chips.gmc_geiger import GmcGeiger
+from tests.drivers.scripted import published
 
 SECOND = 1_000_000_000
 
@@ -33,26 +33,25 @@ class Fixed:
 
 
 def rows(folder: Path) -> dict[str, dict[str, str]]:
-    with (folder / "datasheet_examples.csv").open(encoding="utf-8", newline="") as file:
-        return {row["registers"]: row for row in csv.DictReader(file) if row["part"] == "GQ GMC"}
+    return {row["registers"]: row for row in published(folder, "GQ GMC")}
 
 
 def test_published_examples(shared_data: Path) -> None:
-    published = rows(shared_data)
-    assert len(published) == 3
-    counts = Fixed(int(published["<HEARTBEAT1>>"]["expected"]))
+    stated = rows(shared_data)
+    assert len(stated) == 3
+    counts = Fixed(int(stated["<HEARTBEAT1>>"]["expected"]))
     bus, counter = line(rng=counts, model="GMC-300", firmware="Re 2.10")
-    counter.battery_v = float(published["<GETVOLT>>"]["expected"])
+    counter.battery_v = float(stated["<GETVOLT>>"]["expected"])
     bus.write(b"<GETVOLT>>")
-    assert bus.read(10).hex() == published["<GETVOLT>>"]["bytes"]
+    assert bus.read(10).hex() == stated["<GETVOLT>>"]["bytes"]
     bus.write(b"<GETVER>>")
-    version = bytes.fromhex(published["<GETVER>>"]["bytes"])  # the printed string has one blank too many
+    version = bytes.fromhex(stated["<GETVER>>"]["bytes"])  # the printed string has one blank too many
     assert bus.read(20) == version[:14]
     # The printed example of 28 counts is 10h 1Ch, which 14 data bits can't give: a bit beyond the count is set.
     counter.reserved_bits = 0x1000
     bus.write(b"<HEARTBEAT1>>")
     counter.advance(SECOND)
-    assert bus.read(10).hex() == published["<HEARTBEAT1>>"]["bytes"]
+    assert bus.read(10).hex() == stated["<HEARTBEAT1>>"]["bytes"]
 
 
 def test_heartbeat_is_two_bytes_a_second_while_on() -> None:

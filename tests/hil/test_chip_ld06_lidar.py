@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import struct
 from itertools import pairwise
 from math import cos, pi, radians, tau
@@ -14,18 +13,14 @@ from hypothesis import strategies as st
 
 from hil.bus import SimSerialBus
 from hil.chips.ld06_lidar import Ld06Lidar
+from tests.drivers.scripted import crc8_bitwise, published
 
 SECOND = 1_000_000_000
 MS = 1_000_000
 
 
 def crc8(data: bytes) -> int:
-    crc = 0
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x4D if crc & 0x80 else crc << 1) & 0xFF
-    return crc
+    return crc8_bitwise(data, 0x4D)
 
 
 def collect(lidar: Ld06Lidar) -> list[bytes]:
@@ -40,9 +35,8 @@ def points(packet: bytes) -> list[tuple[int, int]]:
 
 
 def test_packet_of_the_manual(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["part"] == "LD06/LD19"]
-    published = {row["registers"]: float(row["expected"]) for row in rows}
+    rows = published(shared_data, "LD06/LD19")
+    stated = {row["registers"]: float(row["expected"]) for row in rows}
     (packet,) = {bytes.fromhex(row["bytes"]) for row in rows}
     echoes = points(packet)
     turn = iter(range(12))
@@ -52,13 +46,13 @@ def test_packet_of_the_manual(shared_data: Path) -> None:
         intensity_of=lambda angle, distance: echoes[next(turn)][1], points_per_s=2270,
         start_ns=int.from_bytes(packet[44:46], "little") * MS - 12 * SECOND // 2270,
     )
-    lidar.rate_rad_s = radians(published["speed [2:4]"])
+    lidar.rate_rad_s = radians(stated["speed [2:4]"])
     lidar.angle_rad = radians(int.from_bytes(packet[4:6], "little") / 100.0)
     sent = collect(lidar)
     lidar.advance(6715 * MS)
     assert sent == [packet]
-    assert int.from_bytes(packet[42:44], "little") / 100.0 == pytest.approx(published["end angle [42:44]"])
-    assert echoes[0][1] == published["point 0 intensity"]
+    assert int.from_bytes(packet[42:44], "little") / 100.0 == pytest.approx(stated["end angle [42:44]"])
+    assert echoes[0][1] == stated["point 0 intensity"]
 
 
 def test_375_packets_a_second_and_ten_turns() -> None:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import struct
 from pathlib import Path
 
 import pytest
 
 from hil.chips.lsm303dlhc import Lsm303dlhc
+from tests.drivers.scripted import published
+from tests.hil.scripted_bench import ChipBench
 
 MS = 1_000_000
 GAUSS = 1e-4
 
 
-class Bench:
+class Bench(ChipBench):
     def __init__(self) -> None:
-        self.now = 0
-        self.chip = Lsm303dlhc(lambda: self.now)
-
-    def read(self, register: int, count: int = 1) -> bytes:
-        self.chip.write(bytes((register,)))
-        return self.chip.read(count)
+        super().__init__(Lsm303dlhc)
 
     def start(self, rate: int = 7, gain: int = 1, mode: int = 0) -> None:
         self.chip.write(bytes((0x00, 0x80 | rate << 2, gain << 5, mode)))
@@ -127,8 +123,7 @@ def test_read_only_and_reserved_registers_keep_their_value() -> None:
 
 
 def test_words_that_the_kernel_read(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["part"] == "LSM303DLHC mag"]
+    rows = published(shared_data, "LSM303DLHC mag")
     values = {row["unit"].split()[0]: float(row["expected"]) for row in rows}
     wanted = bytes.fromhex(rows[0]["bytes"])
     bench = Bench()

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil.chips.ltc4162 import Ltc4162
+from tests.hil.scripted_bench import ChipBench
 
 MS = 1_000_000
 SECOND = 1_000_000_000
@@ -15,34 +16,23 @@ DETECTION, SUSPENDED, PRECHARGE, CC_CV, NTC, TIMER, C_TERM, TIME_FAULT, MISSING,
 )
 
 
-class Bench:
+class Bench(ChipBench):
     """Eight cells, 10 mOhm: 3.2 A at most, 33.6 V at the end."""
 
+    order = "little"
+
     def __init__(self) -> None:
-        self.now = 0
-        self.chip = Ltc4162(lambda: self.now)
+        super().__init__(Ltc4162)
         self.chip.battery_v = 28.0
 
-    def wait(self, seconds: float) -> None:
-        self.now += round(seconds * SECOND)
-        self.chip.advance()
-
-    def word(self, register: int) -> int:
-        self.chip.write(bytes((register,)))
-        return int.from_bytes(self.chip.read(2), "little")
-
-    def signed(self, register: int) -> int:
-        value = self.word(register)
-        return value - 0x10000 if value & 0x8000 else value
-
-    def put(self, register: int, value: int) -> None:
-        self.chip.write(bytes((register, value & 0xFF, value >> 8)))
+    def wait_s(self, seconds: float) -> None:
+        self.wait(1000.0 * seconds)
 
     def sun(self, volts: float = 34.0) -> None:
         self.chip.input_v = volts
-        self.wait(0.0)
-        self.wait(0.02)
-        self.wait(0.6)
+        self.wait_s(0.0)
+        self.wait_s(0.02)
+        self.wait_s(0.6)
 
 
 def test_reset_values() -> None:
@@ -53,7 +43,7 @@ def test_reset_values() -> None:
     }
     assert {register: bench.word(register) for register in expected} == expected
     for register in (0x14, 0x15, 0x1A, 0x1B, 0x29):
-        bench.put(register, 5)
+        bench.put_word(register, 5)
     bench.chip.reset()
     assert {register: bench.word(register) for register in expected} == expected
 
@@ -66,7 +56,7 @@ def test_variants_without_tracking_start_without_it() -> None:
 
 def test_in_the_dark_it_sleeps_and_measures_nothing() -> None:
     bench = Bench()
-    bench.wait(10.0)
+    bench.wait_s(10.0)
     assert bench.word(0x34) == SUSPENDED
     assert bench.word(0x35) == 0
     assert bench.word(0x4A) == 0
@@ -76,17 +66,17 @@ def test_in_the_dark_it_sleeps_and_measures_nothing() -> None:
 
 def test_forced_telemetry_works_in_the_dark_after_its_warm_up() -> None:
     bench = Bench()
-    bench.put(0x14, 0x04)
+    bench.put_word(0x14, 0x04)
     assert bench.word(0x4A) == 0
-    bench.wait(0.0119)
+    bench.wait_s(0.0119)
     assert bench.word(0x4A) == 0
-    bench.wait(0.0002)
+    bench.wait_s(0.0002)
     assert bench.word(0x4A) == 1
     assert bench.word(0x3A) == round(28.0 / (8 * 192.4e-6))
     assert bench.word(0x34) == SUSPENDED
-    bench.put(0x14, 0x00)
+    bench.put_word(0x14, 0x00)
     bench.chip.battery_v = 20.0
-    bench.wait(5.0)
+    bench.wait_s(5.0)
     assert bench.word(0x4A) == 0
     assert bench.word(0x3A) == round(28.0 / (8 * 192.4e-6)), "the last value, kept"
 
@@ -100,8 +90,8 @@ def test_scales_of_the_telemetry(vin: float, vbat: float, ibat: float, iin: floa
     chip = bench.chip
     chip.input_v, chip.input_a, chip.output_v = vin, iin, vin
     chip.battery_v, chip.battery_a, chip.die_c = vbat, ibat, die
-    bench.wait(0.0)
-    bench.wait(0.02)
+    bench.wait_s(0.0)
+    bench.wait_s(0.02)
     assert bench.word(0x3A) * 8 * 192.4e-6 == pytest.approx(vbat, abs=0.8e-3)
     assert bench.word(0x3B) * 1.649e-3 == pytest.approx(vin, abs=0.83e-3)
     assert bench.word(0x3C) * 1.653e-3 == pytest.approx(vin, abs=0.83e-3)
@@ -113,12 +103,12 @@ def test_scales_of_the_telemetry(vin: float, vbat: float, ibat: float, iin: floa
 def test_a_charge_begins_with_the_detection_of_the_battery() -> None:
     bench = Bench()
     bench.chip.input_v = 34.0
-    bench.wait(0.0)
+    bench.wait_s(0.0)
     assert bench.word(0x34) == SUSPENDED
-    bench.wait(0.02)
+    bench.wait_s(0.02)
     assert bench.word(0x34) == DETECTION
     assert not bench.chip.charging
-    bench.wait(0.5)
+    bench.wait_s(0.5)
     assert bench.word(0x34) == CC_CV
     assert bench.chip.charging
     assert bench.word(0x39) == 0x0107
@@ -136,7 +126,7 @@ def test_what_regulates_the_charge(attributes: dict[str, float], status: int) ->
     bench.sun()
     for name, value in attributes.items():
         setattr(bench.chip, name, value)
-    bench.wait(0.1)
+    bench.wait_s(0.1)
     assert bench.word(0x34) == CC_CV
     assert bench.word(0x35) == status
 
@@ -155,8 +145,8 @@ def test_states_by_battery(name: str, value: object, state: int) -> None:
     assert bench.word(0x34) == state
     assert bench.chip.charging == (state == PRECHARGE)
     setattr(bench.chip, name, 28.0 if name == "battery_v" else False)
-    bench.wait(0.1)
-    bench.wait(0.6)
+    bench.wait_s(0.1)
+    bench.wait_s(0.6)
     assert bench.word(0x34) == CC_CV
 
 
@@ -168,7 +158,7 @@ def test_what_forbids_charging(name: str, value: object, bit: int) -> None:
     bench = Bench()
     bench.sun()
     setattr(bench.chip, name, value)
-    bench.wait(0.1)
+    bench.wait_s(0.1)
     assert bench.word(0x34) == SUSPENDED
     assert bench.word(0x39) & 0x01F8 == bit
 
@@ -176,42 +166,42 @@ def test_what_forbids_charging(name: str, value: object, bit: int) -> None:
 def test_the_charger_can_be_suspended() -> None:
     bench = Bench()
     bench.sun()
-    bench.put(0x14, 0x22)
+    bench.put_word(0x14, 0x22)
     assert bench.word(0x34) == SUSPENDED
     assert bench.word(0x4A) == 1, "telemetry goes on"
-    bench.put(0x14, 0x02)
-    bench.wait(0.6)
+    bench.put_word(0x14, 0x02)
+    bench.wait_s(0.6)
     assert bench.word(0x34) == CC_CV
 
 
 def test_the_charge_ends_by_time_by_current_and_by_fault() -> None:
     bench = Bench()
-    bench.put(0x1D, 60)
+    bench.put_word(0x1D, 60)
     bench.chip.battery_v = 33.6
     bench.sun(36.0)
-    bench.wait(30.0)
+    bench.wait_s(30.0)
     assert bench.word(0x34) == CC_CV
     assert bench.word(0x31) == 30
-    bench.wait(30.0)
+    bench.wait_s(30.0)
     assert bench.word(0x34) == TIMER
     bench.chip.battery_v = 32.0
-    bench.wait(0.1)
-    bench.wait(0.6)
+    bench.wait_s(0.1)
+    bench.wait_s(0.6)
     assert bench.word(0x34) == CC_CV, "the battery has been used: a new cycle"
-    bench.put(0x29, 0x05)
+    bench.put_word(0x29, 0x05)
     bench.chip.battery_v, bench.chip.battery_a = 33.6, 0.5
-    bench.wait(0.1)
+    bench.wait_s(0.1)
     assert bench.word(0x34) == CC_CV
     bench.chip.battery_a = 0.3
-    bench.wait(0.1)
+    bench.wait_s(0.1)
     assert bench.word(0x34) == C_TERM
     bench = Bench()
-    bench.put(0x1E, 60)
+    bench.put_word(0x1E, 60)
     bench.sun()
-    bench.wait(61.0)
+    bench.wait_s(61.0)
     assert bench.word(0x34) == TIME_FAULT
     bench.chip.battery_v = 25.0
-    bench.wait(10.0)
+    bench.wait_s(10.0)
     assert bench.word(0x34) == TIME_FAULT
 
 
@@ -219,8 +209,8 @@ def test_targets_follow_the_settings() -> None:
     bench = Bench()
     assert bench.chip.target_v == pytest.approx(33.6)
     assert bench.chip.target_a == pytest.approx(3.2)
-    bench.put(0x1B, 0)
-    bench.put(0x1A, 15)
+    bench.put_word(0x1B, 0)
+    bench.put_word(0x1A, 15)
     assert bench.chip.target_v == pytest.approx(30.5)
     assert bench.chip.target_a == pytest.approx(1.6)
     bench.sun()
@@ -231,40 +221,40 @@ def test_the_input_voltage_dac_follows_the_array_when_tracking() -> None:
     bench = Bench()
     bench.sun(30.0)
     assert bench.word(0x4B) == round(30.0 / 0.140625) - 1
-    bench.put(0x14, 0)
+    bench.put_word(0x14, 0)
     assert bench.word(0x4B) == 31
 
 
 def test_telemetry_is_slow_at_rest_and_fast_when_told() -> None:
     bench = Bench()
-    bench.put(0x14, 0x04)
-    bench.wait(0.02)
+    bench.put_word(0x14, 0x04)
+    bench.wait_s(0.02)
     bench.chip.battery_v = 27.0
-    bench.wait(0.5)
+    bench.wait_s(0.5)
     assert bench.word(0x3A) == round(28.0 / (8 * 192.4e-6))
-    bench.put(0x14, 0x0C)
-    bench.wait(0.02)
+    bench.put_word(0x14, 0x0C)
+    bench.wait_s(0.02)
     assert bench.word(0x3A) == round(27.0 / (8 * 192.4e-6))
 
 
 def test_alerts_latch_when_enabled_and_clear_by_zero() -> None:
     bench = Bench()
-    bench.put(0x0D, 0x8800)
-    bench.put(0x01, round(26.0 / (8 * 192.4e-6)))
-    bench.put(0x0E, 0x0040)
-    bench.put(0x0F, 0x0001)
+    bench.put_word(0x0D, 0x8800)
+    bench.put_word(0x01, round(26.0 / (8 * 192.4e-6)))
+    bench.put_word(0x0E, 0x0040)
+    bench.put_word(0x0F, 0x0001)
     bench.sun()
     assert bench.word(0x36) == 0x8000
     assert bench.word(0x37) == 0x0040
     bench.chip.battery_v = 25.0
-    bench.wait(0.1)
+    bench.wait_s(0.1)
     bench.chip.battery_v = 28.0
-    bench.wait(0.1)
+    bench.wait_s(0.1)
     assert bench.word(0x36) == 0x8800
-    bench.put(0x36, 0x7FFF)
+    bench.put_word(0x36, 0x7FFF)
     assert bench.word(0x36) == 0x0800
     bench.chip.battery_v = 33.6
-    bench.wait(0.1)
+    bench.wait_s(0.1)
     assert bench.word(0x38) == 0x0001
 
 
@@ -279,9 +269,9 @@ def test_words_are_least_significant_byte_first_and_only_whole_ones_are_taken() 
 
 def test_read_only_and_missing_registers() -> None:
     bench = Bench()
-    bench.put(0x34, 0xFFFF)
-    bench.put(0x3B, 0x1234)
-    bench.put(0x60, 0x1234)
+    bench.put_word(0x34, 0xFFFF)
+    bench.put_word(0x3B, 0x1234)
+    bench.put_word(0x60, 0x1234)
     assert (bench.word(0x34), bench.word(0x3B), bench.word(0x60)) == (SUSPENDED, 0, 0)
     with pytest.raises(ValueError, match="cells"):
         Ltc4162(lambda: 0, cells=9)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
 
 from hil.chips.max31865 import Max31865, Wiring, platinum_ohm
+from tests.drivers.scripted import published
 
 US = 1000
 MS = 1_000_000
@@ -38,8 +38,7 @@ class Bench:
 
 
 def rows(shared_data: Path, unit: str) -> list[dict[str, str]]:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8", newline="") as file:
-        return [row for row in csv.DictReader(file) if row["part"] == "MAX31865" and row["unit"] == unit]
+    return [row for row in published(shared_data, "MAX31865") if row["unit"] == unit]
 
 
 def test_reset_values() -> None:

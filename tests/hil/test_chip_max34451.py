@@ -7,37 +7,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil.chips.max34451 import Max34451
+from tests.hil.scripted_bench import ChipBench
 
 MS = 1_000_000
 
 
-class Bench:
-    def __init__(self, **settings_: object) -> None:
-        self.now = 0
-        self.switched: list[tuple[int, bool]] = []
-        self.chip = Max34451(
-            lambda: self.now,
-            on_switch=lambda page, on: self.switched.append((page, on)),
-            **settings_,  # type: ignore[arg-type]
-        )
+class Bench(ChipBench):
+    order = "little"
 
-    def wait(self, ms: float) -> None:
-        self.now += round(ms * MS)
-        self.chip.advance()
+    def __init__(self, **settings_: object) -> None:
+        self.switched: list[tuple[int, bool]] = []
+        super().__init__(
+            lambda clock: Max34451(
+                clock,
+                on_switch=lambda page, on: self.switched.append((page, on)),
+                **settings_,  # type: ignore[arg-type]
+            )
+        )
 
     def page(self, page: int) -> None:
         assert self.chip.write(bytes((0x00, page)))
-
-    def word(self, command: int) -> int:
-        assert self.chip.write(bytes((command,)))
-        return int.from_bytes(self.chip.read(2), "little")
-
-    def byte(self, command: int) -> int:
-        assert self.chip.write(bytes((command,)))
-        return self.chip.read(1)[0]
-
-    def put_word(self, command: int, value: int) -> None:
-        assert self.chip.write(bytes((command, value & 0xFF, value >> 8)))
 
     def operate(self, page: int, value: int) -> None:
         self.page(page)
@@ -60,7 +49,7 @@ def test_identity_and_reset_values() -> None:
     assert {code: bench.word(code) for code in words} == words
     assert bench.byte(0x7E) == 0, "nothing of this was refused"
     for code in (0x40, 0x43, 0x5E, 0x60, 0xE4, 0xD1):
-        bench.put_word(code, 0x1234)
+        assert bench.put_word(code, 0x1234)
     bench.chip.reset()
     assert {code: bench.word(code) for code in words} == words
 
@@ -93,7 +82,7 @@ def test_temperatures_and_a_sensor_that_does_not_answer(celsius: float | None, w
     bench.chip.temperatures_c[1] = celsius
     bench.page(17)
     assert bench.word(0x8D) == word
-    bench.put_word(0xF0, 0)
+    assert bench.put_word(0xF0, 0)
     assert bench.word(0x8D) == 0, "disabled"
 
 
@@ -101,7 +90,7 @@ def test_temperatures_and_a_sensor_that_does_not_answer(celsius: float | None, w
 def test_general_purpose_inputs(select: int, volts: float, word: int) -> None:
     bench = Bench()
     bench.page(12)
-    bench.put_word(0xE4, select)
+    assert bench.put_word(0xE4, select)
     bench.chip.voltages_v[12] = volts
     assert bench.word(0x8B) == word
 
@@ -187,7 +176,7 @@ def test_power_on_opens_what_was_closed() -> None:
 def test_voltage_limits_latch_until_cleared(limit: int, level: int, volts: float, bit: int, summary: int) -> None:
     bench = Bench()
     bench.good_rail(2)
-    bench.put_word(limit, level)
+    assert bench.put_word(limit, level)
     bench.wait(1)
     assert bench.byte(0x7A) == 0
     bench.chip.voltages_v[2] = volts
@@ -207,12 +196,12 @@ def test_voltage_limits_latch_until_cleared(limit: int, level: int, volts: float
 
 def test_limits_do_not_act_on_a_rail_that_is_off_or_read_only() -> None:
     bench = Bench()
-    bench.put_word(0x44, 4500)
+    assert bench.put_word(0x44, 4500)
     bench.wait(10)
     assert bench.byte(0x7A) == 0
     bench.page(12)
-    bench.put_word(0xE4, 0x21)
-    bench.put_word(0x40, 1000)
+    assert bench.put_word(0xE4, 0x21)
+    assert bench.put_word(0x40, 1000)
     bench.chip.voltages_v[12] = 5.0
     bench.wait(1)
     assert bench.byte(0x7A) == 0
@@ -220,7 +209,7 @@ def test_limits_do_not_act_on_a_rail_that_is_off_or_read_only() -> None:
 
 def test_a_rail_that_does_not_come_up_in_time_is_told() -> None:
     bench = Bench()
-    bench.put_word(0x5E, 4800)
+    assert bench.put_word(0x5E, 4800)
     bench.put_word(0x62, 100)  # 20 ms
     bench.operate(0, 0x80)
     bench.wait(19)
@@ -236,8 +225,8 @@ def test_a_rail_that_does_not_come_up_in_time_is_told() -> None:
 def test_off_and_power_good_are_live() -> None:
     bench = Bench()
     assert bench.byte(0x80) == 0x80
-    bench.put_word(0x5E, 4800)
-    bench.put_word(0x5F, 4500)
+    assert bench.put_word(0x5E, 4800)
+    assert bench.put_word(0x5F, 4500)
     bench.good_rail(0)
     assert bench.byte(0x80) == 0
     bench.chip.voltages_v[0] = 4.4
@@ -253,9 +242,9 @@ def test_off_and_power_good_are_live() -> None:
 def test_over_current_limits_are_swapped_in_old_revisions(revision: int, fault: int, warning: int) -> None:
     bench = Bench(revision=revision)
     bench.page(13)
-    bench.put_word(0xE4, 0x22)
-    bench.put_word(fault, 1000)
-    bench.put_word(warning, 800)
+    assert bench.put_word(0xE4, 0x22)
+    assert bench.put_word(fault, 1000)
+    assert bench.put_word(warning, 800)
     bench.chip.currents_a[13] = 9.0
     bench.wait(1)
     assert bench.byte(0x80) == 0x01
@@ -269,8 +258,8 @@ def test_over_current_limits_are_swapped_in_old_revisions(revision: int, fault: 
 def test_temperature_limits() -> None:
     bench = Bench()
     bench.page(16)
-    bench.put_word(0x51, 6000)
-    bench.put_word(0x4F, 8000)
+    assert bench.put_word(0x51, 6000)
+    assert bench.put_word(0x4F, 8000)
     bench.chip.temperatures_c[0] = 70.0
     bench.wait(1)
     assert bench.byte(0x80) == 0x40
@@ -288,7 +277,7 @@ def test_page_255_gathers_the_status_of_all() -> None:
     for page in range(12):
         bench.good_rail(page)
     bench.page(9)
-    bench.put_word(0x40, 4000)
+    assert bench.put_word(0x40, 4000)
     bench.wait(1)
     bench.page(3)
     assert bench.word(0x79) == 0
@@ -299,7 +288,7 @@ def test_page_255_gathers_the_status_of_all() -> None:
 def test_page_255_writes_every_page_and_reads_none() -> None:
     bench = Bench()
     bench.page(255)
-    bench.put_word(0x40, 0x1388)
+    assert bench.put_word(0x40, 0x1388)
     for page in range(16):
         bench.page(page)
         assert bench.word(0x40) == 0x1388
@@ -310,19 +299,19 @@ def test_page_255_writes_every_page_and_reads_none() -> None:
 
 def test_peaks_and_their_resets() -> None:
     bench = Bench()
-    bench.put_word(0x5E, 4400)
+    assert bench.put_word(0x5E, 4400)
     bench.good_rail(0, 5.0)
     for volts in (5.5, 4.5, 5.0):
         bench.chip.voltages_v[0] = volts
         bench.wait(1)
     assert (bench.word(0xD4), bench.word(0xD7)) == (5500, 4500)
-    bench.put_word(0xD4, 0)
-    bench.put_word(0xD7, 0)
+    assert bench.put_word(0xD4, 0)
+    assert bench.put_word(0xD7, 0)
     bench.wait(1)
     assert (bench.word(0xD4), bench.word(0xD7)) == (5000, 5000)
     bench.page(16)
     bench.chip.temperatures_c[0] = -20.0
-    bench.put_word(0xD6, 0)
+    assert bench.put_word(0xD6, 0)
     bench.wait(1)
     assert bench.word(0xD6) == 0x10000 - 2000
 
@@ -357,7 +346,7 @@ def test_it_knows_no_packet_error_code() -> None:
 def test_write_protection_is_silent() -> None:
     bench = Bench()
     bench.chip.write(b"\x10\x40")
-    bench.put_word(0x40, 1)
+    assert bench.put_word(0x40, 1)
     assert bench.word(0x40) == 0x7FFF
     assert bench.byte(0x7E) == 0
     bench.operate(0, 0x80)

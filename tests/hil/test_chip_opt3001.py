@@ -7,35 +7,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil.chips.opt3001 import Opt3001
+from tests.hil.scripted_bench import ChipBench
 
 MS = 1_000_000
 
 
-class Bench:
+class Bench(ChipBench):
     def __init__(self) -> None:
-        self.now = 0
-        self.chip = Opt3001(lambda: self.now)
-
-    def read(self, register: int) -> int:
-        self.chip.write(bytes((register,)))
-        return int.from_bytes(self.chip.read(2), "big")
-
-    def write(self, register: int, value: int) -> None:
-        self.chip.write(bytes((register, value >> 8, value & 0xFF)))
+        super().__init__(Opt3001)
 
     def lux(self) -> float:
-        word = self.read(0)
+        word = self.word(0)
         return 0.01 * (word & 0xFFF) * (1 << (word >> 12))
 
 
 def test_identity_and_reset_values() -> None:
     bench = Bench()
     expected = {0x00: 0, 0x01: 0xC810, 0x02: 0xC000, 0x03: 0xBFFF, 0x7E: 0x5449, 0x7F: 0x3001}
-    assert {register: bench.read(register) for register in expected} == expected
-    bench.write(0x01, 0xC610)
-    bench.write(0x02, 0)
+    assert {register: bench.word(register) for register in expected} == expected
+    bench.put_word(0x01, 0xC610)
+    bench.put_word(0x02, 0)
     bench.chip.reset()
-    assert {register: bench.read(register) for register in expected} == expected
+    assert {register: bench.word(register) for register in expected} == expected
 
 
 def test_shut_down_chip_does_not_convert() -> None:
@@ -43,20 +36,20 @@ def test_shut_down_chip_does_not_convert() -> None:
     bench.chip.lux = 500.0
     bench.now = 5000 * MS
     assert bench.lux() == 0.0
-    assert bench.read(1) == 0xC810
+    assert bench.word(1) == 0xC810
 
 
 @pytest.mark.parametrize(("config", "time_ms"), [(0xC610, 100), (0xCE10, 800)])
 def test_continuous_conversion_takes_its_time_and_sets_ready(config: int, time_ms: int) -> None:
     bench = Bench()
     bench.chip.lux = 500.0
-    bench.write(1, config)
+    bench.put_word(1, config)
     bench.now = time_ms * MS - 1
-    assert bench.read(1) == config
+    assert bench.word(1) == config
     assert bench.lux() == 0.0
     bench.now = time_ms * MS
-    assert bench.read(1) == config | 0x80
-    assert bench.read(1) == config, "reading the configuration clears the flag"
+    assert bench.word(1) == config | 0x80
+    assert bench.word(1) == config, "reading the configuration clears the flag"
     assert bench.lux() == pytest.approx(500.0, abs=0.01)
     bench.chip.lux = 7.0
     assert bench.lux() == pytest.approx(500.0, abs=0.01), "held until the next conversion ends"
@@ -67,9 +60,9 @@ def test_continuous_conversion_takes_its_time_and_sets_ready(config: int, time_m
 def test_single_shot_returns_to_shutdown() -> None:
     bench = Bench()
     bench.chip.lux = 12.5
-    bench.write(1, 0xC210)
+    bench.put_word(1, 0xC210)
     bench.now = 100 * MS
-    assert bench.read(1) == 0xC090
+    assert bench.word(1) == 0xC090
     bench.chip.lux = 99.0
     bench.now = 900 * MS
     assert bench.lux() == pytest.approx(12.5)
@@ -80,60 +73,60 @@ def test_single_shot_returns_to_shutdown() -> None:
 def test_automatic_range_takes_the_finest_that_holds(lux: float) -> None:
     bench = Bench()
     bench.chip.lux = lux
-    bench.write(1, 0xC610)
+    bench.put_word(1, 0xC610)
     bench.now = 100 * MS
-    exponent = bench.read(0) >> 12
+    exponent = bench.word(0) >> 12
     assert abs(bench.lux() - lux) <= 0.005 * (1 << exponent) * 1.0001
     assert exponent == 0 or lux > 0.01 * 4095 * (1 << exponent - 1)
-    assert not bench.read(1) & 0x100
+    assert not bench.word(1) & 0x100
 
 
 def test_too_much_light_saturates_with_the_overflow_flag() -> None:
     bench = Bench()
     bench.chip.lux = 120_000.0
-    bench.write(1, 0xC610)
+    bench.put_word(1, 0xC610)
     bench.now = 100 * MS
-    assert bench.read(0) == 0xBFFF
-    assert bench.read(1) & 0x100
+    assert bench.word(0) == 0xBFFF
+    assert bench.word(1) & 0x100
     bench.chip.lux = 10.0
     bench.now = 200 * MS
-    assert not bench.read(1) & 0x100
+    assert not bench.word(1) & 0x100
 
 
 def test_fixed_range_saturates_and_can_hide_its_exponent() -> None:
     bench = Bench()
     bench.chip.lux = 100.0
-    bench.write(1, 0x1610)
+    bench.put_word(1, 0x1610)
     bench.now = 100 * MS
-    assert bench.read(0) == 0x1FFF
-    assert bench.read(1) & 0x100
+    assert bench.word(0) == 0x1FFF
+    assert bench.word(1) & 0x100
     bench.chip.lux = 20.0
-    bench.write(1, 0x1614)
+    bench.put_word(1, 0x1614)
     bench.now = 200 * MS
-    assert bench.read(0) == 1000
+    assert bench.word(0) == 1000
 
 
 def test_limits_raise_their_flags_until_the_configuration_is_read() -> None:
     bench = Bench()
-    bench.write(2, 0x0000 | 1000)  # 10 lux
-    bench.write(3, 0x1000 | 4000)  # 80 lux
+    bench.put_word(2, 0x0000 | 1000)  # 10 lux
+    bench.put_word(3, 0x1000 | 4000)  # 80 lux
     bench.chip.lux = 5.0
-    bench.write(1, 0xC610)
+    bench.put_word(1, 0xC610)
     bench.now = 100 * MS
-    assert bench.read(1) & 0x60 == 0x20
+    assert bench.word(1) & 0x60 == 0x20
     bench.chip.lux = 90.0
     bench.now = 200 * MS
-    assert bench.read(1) & 0x60 == 0x40
+    assert bench.word(1) & 0x60 == 0x40
     bench.chip.lux = 50.0
     bench.now = 300 * MS
-    assert bench.read(1) & 0x60 == 0
+    assert bench.word(1) & 0x60 == 0
 
 
 def test_read_only_registers_keep_their_value() -> None:
     bench = Bench()
     for register in (0x00, 0x7E, 0x7F):
-        before = bench.read(register)
-        bench.write(register, 0x1234)
-        assert bench.read(register) == before
-    bench.write(1, 0xFFFF)
-    assert bench.read(1) & 0x01E0 == 0
+        before = bench.word(register)
+        bench.put_word(register, 0x1234)
+        assert bench.word(register) == before
+    bench.put_word(1, 0xFFFF)
+    assert bench.word(1) & 0x01E0 == 0

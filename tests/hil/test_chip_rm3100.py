@@ -7,21 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil.chips.rm3100 import Rm3100
+from tests.hil.scripted_bench import ChipBench
 
 MS = 1_000_000
 
 
-class Bench:
+class Bench(ChipBench):
     def __init__(self) -> None:
-        self.now = 0
-        self.chip = Rm3100(lambda: self.now)
-
-    def read(self, register: int, count: int = 1) -> bytes:
-        self.chip.write(bytes((register,)))
-        return self.chip.read(count)
-
-    def write(self, register: int, *values: int) -> None:
-        self.chip.write(bytes((register, *values)))
+        super().__init__(Rm3100)
 
     def ready(self) -> bool:
         return self.read(0x34) == b"\x80"

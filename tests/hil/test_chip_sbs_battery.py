@@ -6,30 +6,17 @@ import pytest
 
 from hil.chips.sbs_battery import SbsBattery, SbsIdentity
 from hil.chips.smbus import crc8
+from tests.hil.scripted_bench import ChipBench
 
 SECOND = 1_000_000_000
 
 
-class Bench:
+class Bench(ChipBench):
+    order = "little"
+
     def __init__(self, identity: SbsIdentity = SbsIdentity(), design_c: float = 36_000.0) -> None:  # noqa: B008
-        self.now = 0
-        self.chip = SbsBattery(lambda: self.now, identity=identity, design_c=design_c)
+        super().__init__(lambda clock: SbsBattery(clock, identity=identity, design_c=design_c))
 
-    def word(self, command: int) -> int:
-        assert self.chip.write(bytes((command,)))
-        return int.from_bytes(self.chip.read(2), "little")
-
-    def signed(self, command: int) -> int:
-        value = self.word(command)
-        return value - 0x10000 if value & 0x8000 else value
-
-    def text(self, command: int) -> bytes:
-        assert self.chip.write(bytes((command,)))
-        data = self.chip.read(33)
-        return data[1 : 1 + data[0]]
-
-    def write(self, command: int, value: int) -> bool:
-        return self.chip.write(bytes((command, value & 0xFF, value >> 8 & 0xFF)))
 
 
 def test_measurements_in_the_units_of_the_specification() -> None:
@@ -92,7 +79,7 @@ def test_a_wrong_code_changes_nothing() -> None:
 def test_capacity_mode_turns_charge_into_energy() -> None:
     bench = Bench()
     assert bench.word(0x18) == 10000
-    bench.write(0x03, 0x8000)
+    bench.put_word(0x03, 0x8000)
     assert bench.word(0x18) == 28800  # 288 Wh in 10 mWh
     assert bench.word(0x0F) == 14400
 
@@ -104,7 +91,7 @@ def test_scales_of_large_packs() -> None:
     assert bench.word(0x18) == 30000
     assert bench.word(0x09) == 7250
     assert bench.signed(0x0A) == -12000
-    bench.write(0x03, 0x8000)
+    bench.put_word(0x03, 0x8000)
     assert bench.word(0x18) == round(1_080_000.0 * 28.8 / 36.0 / 100.0)
 
 
@@ -142,10 +129,10 @@ def test_heat_stops_the_charge() -> None:
 def test_alarm_levels_can_be_set_and_switched_off() -> None:
     bench = Bench()
     assert (bench.word(0x01), bench.word(0x02)) == (1000, 10)
-    bench.write(0x01, 6000)
+    bench.put_word(0x01, 6000)
     assert bench.word(0x16) & 0x0200
-    bench.write(0x01, 0)
-    bench.write(0x02, 0)
+    bench.put_word(0x01, 0)
+    bench.put_word(0x02, 0)
     bench.chip.remaining_c = 100.0
     bench.chip.current_a = -20.0
     assert not bench.word(0x16) & 0x0300
@@ -154,16 +141,16 @@ def test_alarm_levels_can_be_set_and_switched_off() -> None:
 def test_at_rate_predicts() -> None:
     bench = Bench()
     assert bench.word(0x06) == 0xFFFF
-    bench.write(0x04, -5000 & 0xFFFF)
+    bench.put_word(0x04, -5000 & 0xFFFF)
     assert bench.word(0x06) == 60
     assert bench.word(0x07) == 1
-    bench.write(0x04, 5000)
+    bench.put_word(0x04, 5000)
     assert bench.word(0x05) == 60
 
 
 def test_mode_has_writable_and_told_bits_and_alarm_mode_runs_out() -> None:
     bench = Bench()
-    bench.write(0x03, 0xFFFF)
+    bench.put_word(0x03, 0xFFFF)
     assert bench.word(0x03) == 0xE300
     bench.now = 60 * SECOND
     assert bench.word(0x03) == 0xC300
@@ -185,7 +172,7 @@ def test_errors_are_not_acknowledged_and_told_in_the_status(message: bytes, code
 def test_a_restart_forgets_what_the_host_wrote() -> None:
     bench = Bench()
     for command, value in ((0x00, 1), (0x01, 2), (0x02, 3), (0x03, 0x8000), (0x04, 5)):
-        bench.write(command, value)
+        bench.put_word(command, value)
     bench.chip.reset()
     assert [bench.word(command) for command in range(5)] == [0, 1000, 10, 0, 0]
 

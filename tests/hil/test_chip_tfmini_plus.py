@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from hil.bus import SimSerialBus
 from hil.chips.tfmini_plus import TfminiPlus
+from tests.drivers.scripted import published
 
 MS = 1_000_000
 
@@ -43,8 +43,7 @@ def distance(frame: bytes) -> int:
 
 
 def test_published_distance(shared_data: Path) -> None:
-    with (shared_data / "datasheet_examples.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["part"].startswith("TFmini")]
+    rows = published(shared_data, "TFmini*")
     (row,) = (row for row in rows if row["kind"] == "datasheet" and row["bytes"] != "-")
     line = Line()
     line.part.range_m = float(row["expected"]) / 100.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from hil.bus import SimSerialBus
 from hil.chips.ve_direct import ChargerState, Tracker, VeDirect, hex_frame
+from tests.drivers.scripted import published
 
 TICK = 5_000_000
 SECOND = 1_000_000_000
@@ -53,8 +53,7 @@ def payload(frame: bytes) -> tuple[int, bytes]:
 
 
 def rows(folder: Path, start: str) -> list[dict[str, str]]:
-    with (folder / "datasheet_examples.csv").open(encoding="utf-8", newline="") as file:
-        found = [row for row in csv.DictReader(file) if row["part"].startswith(start)]
+    found = published(folder, f"{start}*")
     assert found
     return found
 
@@ -65,13 +64,13 @@ def test_block_of_a_real_charger(shared_data: Path) -> None:
     charger.battery_v, charger.battery_a = 14.99, 2.77
     charger.array_v, charger.array_w = 20.45, 42.0
     charger.load_on = False
-    published = {row["registers"]: row["expected"] for row in rows(shared_data, "VE.Direct text")}
-    charger.array_w = float(published["PPV"])
-    charger.state = ChargerState[published["CS"].upper()]
-    charger.yield_total_j = float(published["H19"]) * 3.6e6
-    charger.max_power_today_w = float(published["H21"])
-    charger.yield_yesterday_j = float(published["H22"]) * 3.6e6
-    charger.max_power_yesterday_w = float(published["H23"])
+    stated = {row["registers"]: row["expected"] for row in rows(shared_data, "VE.Direct text")}
+    charger.array_w = float(stated["PPV"])
+    charger.state = ChargerState[stated["CS"].upper()]
+    charger.yield_total_j = float(stated["H19"]) * 3.6e6
+    charger.max_power_today_w = float(stated["H21"])
+    charger.yield_yesterday_j = float(stated["H22"]) * 3.6e6
+    charger.max_power_yesterday_w = float(stated["H23"])
     block = line.run(1.2)
     block = block[block.index(b"\r\nPID") :]
     assert sum(block) % 256 == 0

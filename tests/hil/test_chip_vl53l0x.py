@@ -5,21 +5,14 @@ from __future__ import annotations
 import pytest
 
 from hil.chips.vl53l0x import Vl53l0x
+from tests.hil.scripted_bench import ChipBench
 
 MS = 1_000_000
 
 
-class Bench:
+class Bench(ChipBench):
     def __init__(self) -> None:
-        self.now = 0
-        self.chip = Vl53l0x(lambda: self.now)
-
-    def read(self, register: int, count: int = 1) -> bytes:
-        self.chip.write(bytes((register,)))
-        return self.chip.read(count)
-
-    def write(self, register: int, *values: int) -> None:
-        self.chip.write(bytes((register, *values)))
+        super().__init__(Vl53l0x)
 
     def shot(self) -> bytes:
         self.write(0x00, 0x01)

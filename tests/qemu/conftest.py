@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
 from hil.qemu import QEMU, QemuBoard, qemu_path
+from tests.drivers import scripted
+from tests.drivers.scripted import Run
 
 REQUIRED = "QIKI_REQUIRE_QEMU"
 
 StartBoard = Callable[..., QemuBoard]
-Run = Callable[[Generator[None, None, Any]], Any]
 
 
 def need_qemu() -> None:
@@ -44,12 +44,4 @@ def start_board() -> Iterator[StartBoard]:
 @pytest.fixture(scope="session")
 def finish() -> Run:
     """Exhausts a driver's sequence and gives what it returned."""
-
-    def run(steps: Generator[None, None, Any]) -> Any:
-        while True:
-            try:
-                next(steps)
-            except StopIteration as done:
-                return done.value
-
-    return run
+    return scripted.finish

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -12,8 +11,7 @@ from drivers.errors import Cause, DeviceError
 from drivers.samples import HotSwapSample
 from hil.faults import Fault, FaultKind
 from hil.qemu import FaultyI2cBus, QemuBoard
-
-Run = Callable[[Generator[None, None, Any]], Any]
+from tests.drivers.scripted import Run, first_refusal
 
 ADDRESS = 0x10
 SHUNT_OHM = 300e-6
@@ -61,14 +59,9 @@ class Bench:
 
     def refusal(self, within: int = 1) -> Cause:
         """Cause of the first refusal among so many samples."""
-        with pytest.raises(DeviceError) as caught:
-            self._acquire(within)
-        assert (caught.value.bus, caught.value.address) == ("i2c-bus.0", ADDRESS)
-        return caught.value.cause
-
-    def _acquire(self, count: int) -> None:
-        for _ in range(count):
-            self._finish(self.device.acquire())
+        error = first_refusal(self.device.acquire, within)
+        assert (error.bus, error.address) == ("i2c-bus.0", ADDRESS)
+        return error.cause
 
 
 @pytest.fixture(scope="module")

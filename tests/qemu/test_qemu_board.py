@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from drivers.bus.protocol import I2cBus, SpiBus
-from drivers.errors import Cause, DeviceError
+from drivers.errors import Cause
 from hil.faults import Fault, FaultKind
 from hil.qemu import FaultyI2cBus, QemuBoard, QemuError, QemuI2cBus, QemuMissing
+from tests.drivers.scripted import cause_of, error_of
 
 FRAM = 0x50
 TMP = 0x4C
@@ -33,12 +34,6 @@ def board(start_board: Callable[..., QemuBoard]) -> QemuBoard:
 @pytest.fixture
 def memory(board: QemuBoard) -> QemuI2cBus:
     return board.i2c(1)
-
-
-def cause_of(call: Callable[[], object]) -> DeviceError:
-    with pytest.raises(DeviceError) as caught:
-        call()
-    return caught.value
 
 
 def test_twins_are_buses(board: QemuBoard) -> None:
@@ -80,7 +75,7 @@ def test_an_address_nobody_has_is_a_nack_and_the_bus_goes_on(board: QemuBoard) -
     for call in (
         lambda: bus.write(NOBODY, b"\x00"), lambda: bus.read(NOBODY, 1), lambda: bus.write_read(NOBODY, b"\x00", 2),
     ):
-        error = cause_of(call)
+        error = error_of(call)
         assert (error.bus, error.address, error.cause) == ("i2c-bus.0", NOBODY, Cause.NACK_ADDRESS)
         assert bus.write_read(TMP, b"\xff", 1) == b"\x23"
 
@@ -141,9 +136,9 @@ def test_a_transfer_of_any_length_answers_as_many_bytes(board: QemuBoard, length
 
 def test_spi_refuses_what_no_controller_does(board: QemuBoard) -> None:
     spi = board.spi(["f0", "f1"])
-    assert cause_of(lambda: spi.transfer(0, b"\x9f")).cause is Cause.PROTOCOL
-    assert cause_of(lambda: spi.configure(0, 4, 1_000_000)).cause is Cause.PROTOCOL
-    assert cause_of(lambda: spi.configure(2, 0, 1_000_000)).cause is Cause.ABSENT
+    assert cause_of(spi.transfer, 0, b"\x9f") is Cause.PROTOCOL
+    assert cause_of(spi.configure, 0, 4, 1_000_000) is Cause.PROTOCOL
+    assert cause_of(spi.configure, 2, 0, 1_000_000) is Cause.ABSENT
 
 
 @pytest.mark.parametrize(
@@ -157,7 +152,7 @@ def test_spi_refuses_what_no_controller_does(board: QemuBoard) -> None:
 def test_faults_on_top_refuse_a_transfer_and_end(board: QemuBoard, kind: FaultKind, cause: Cause) -> None:
     bus = FaultyI2cBus(board.i2c(0))
     bus.inject(Fault(kind, address=TMP, count=1))
-    error = cause_of(lambda: bus.write_read(TMP, b"\xff", 1))
+    error = error_of(bus.write_read, TMP, b"\xff", 1)
     assert (error.bus, error.address, error.cause) == ("i2c-bus.0", TMP, cause)
     assert bus.write_read(TMP, b"\xff", 1) == b"\x23"
 

@@ -5,8 +5,7 @@ The model's properties refuse fields below zero, so signs are held by the values
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -15,8 +14,7 @@ from drivers.lsm303dlhc import LSB_PER_GAUSS, Device, Settings
 from drivers.samples import FieldSample
 from hil.faults import Fault, FaultKind
 from hil.qemu import FaultyI2cBus, QemuBoard, QemuError
-
-Run = Callable[[Generator[None, None, Any]], Any]
+from tests.drivers.scripted import Run, first_refusal, outcomes
 
 ADDRESS = 0x1E
 FULL_SCALE = 2047
@@ -47,13 +45,7 @@ class Bench:
 
     def refusal(self, device: Device, within: int) -> Cause:
         """Cause of the first refusal among so many samples."""
-        with pytest.raises(DeviceError) as caught:
-            self._acquire(device, within)
-        return caught.value.cause
-
-    def _acquire(self, device: Device, count: int) -> None:
-        for _ in range(count):
-            self._finish(device.acquire())
+        return first_refusal(device.acquire, within).cause
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +102,7 @@ def test_a_dead_line_is_not_a_field(bench: Bench, finish: Run, kind: FaultKind) 
     device = bench.ready(Settings())
     bench.set(10_000, 20_000, 30_000)
     bench.bus.inject(Fault(kind))
-    answers = []
-    for _ in range(20):
-        try:
-            answers.append(finish(device.acquire()))
-        except DeviceError as error:
-            answers.append(error.cause)
+    answers = outcomes(lambda: finish(device.acquire()), 20)
     assert not any(isinstance(answer, FieldSample) for answer in answers)
     assert isinstance(answers[-1], Cause), "and it isn't waited for without end"
 

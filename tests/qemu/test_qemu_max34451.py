@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -12,8 +11,7 @@ from drivers.max34451 import Device, Rail, Settings
 from drivers.samples import RailSample
 from hil.faults import Fault, FaultKind
 from hil.qemu import FaultyI2cBus, QemuBoard
-
-Run = Callable[[Generator[None, None, Any]], Any]
+from tests.drivers.scripted import Run, first_refusal
 
 ADDRESS = 0x74
 SWITCHED = 12
@@ -71,13 +69,7 @@ class Bench:
 
     def refusal(self, within: int = 1) -> Cause:
         """Cause of the first refusal among so many samples."""
-        with pytest.raises(DeviceError) as caught:
-            self._acquire(within)
-        return caught.value.cause
-
-    def _acquire(self, count: int) -> None:
-        for _ in range(count):
-            self._finish(self.device.acquire())
+        return first_refusal(self.device.acquire, within).cause
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -12,8 +11,7 @@ from drivers.max7310 import Device, Settings
 from drivers.samples import DiscreteSample
 from hil.faults import Fault, FaultKind
 from hil.qemu import FaultyI2cBus, QemuBoard
-
-Run = Callable[[Generator[None, None, Any]], Any]
+from tests.drivers.scripted import Run, Steps, first_refusal
 
 ADDRESS = 0x18
 UNTOUCHED = 0x19
@@ -44,14 +42,8 @@ class Bench:
         assert isinstance(sample, DiscreteSample)
         return sample
 
-    def refusal(self, steps: Callable[[], Generator[None, None, Any]], within: int = 1) -> Cause:
-        with pytest.raises(DeviceError) as caught:
-            self._repeat(steps, within)
-        return caught.value.cause
-
-    def _repeat(self, steps: Callable[[], Generator[None, None, Any]], count: int) -> None:
-        for _ in range(count):
-            self._finish(steps())
+    def refusal(self, steps: Callable[[], Steps], within: int = 1) -> Cause:
+        return first_refusal(steps, within).cause
 
 
 def as_mask(levels: tuple[bool, ...]) -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -12,8 +11,7 @@ from drivers.errors import Cause, DeviceError
 from drivers.mb85rc256v import HEADER_LENGTH, SIZE, Device, Settings
 from hil.faults import Fault, FaultKind
 from hil.qemu import FaultyI2cBus, QemuBoard, QemuI2cBus
-
-Run = Callable[[Generator[None, None, Any]], Any]
+from tests.drivers.scripted import Run
 
 ADDRESS = 0x50
 SETTINGS = Settings(slots=4, slot_bytes=128)

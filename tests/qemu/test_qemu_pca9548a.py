@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from drivers import tmp423
-from drivers.errors import Cause, DeviceError
+from drivers.errors import Cause
 from drivers.pca9548a import CHANNELS, Device, Settings
 from hil.faults import Fault, FaultKind
 from hil.qemu import FaultyI2cBus, QemuBoard
-
-Run = Callable[[Generator[None, None, Any]], Any]
+from tests.drivers.scripted import Run, cause_of, error_of
 
 MUX = 0x70
 TMP = 0x4C
@@ -40,17 +38,11 @@ def mux(board: QemuBoard, finish: Run) -> Device:
     return device
 
 
-def refused(call: Callable[[], object]) -> DeviceError:
-    with pytest.raises(DeviceError) as caught:
-        call()
-    return caught.value
-
-
 def test_after_initialise_nothing_behind_the_switch_answers(board: QemuBoard, mux: Device, finish: Run) -> None:
     bus = board.i2c(1)
     assert finish(mux.acquire()) == 0
     for address in (TMP, MEMORY):
-        assert refused(lambda: bus.read(address, 1)).cause is Cause.NACK_ADDRESS  # noqa: B023
+        assert cause_of(bus.read, address, 1) is Cause.NACK_ADDRESS
     assert bus.write_read(EXPANDER, b"\x03", 1) == b"\xff", "what stands before the switch does"
 
 
@@ -81,7 +73,7 @@ def test_two_chips_of_one_address_keep_their_own_values(board: QemuBoard, mux: D
 
 
 def test_a_chip_that_its_channel_has_not_is_a_nack_named_by_the_channel(mux: Device) -> None:
-    error = refused(lambda: mux.channel(3).write_read(TMP, b"\xff", 1))
+    error = error_of(mux.channel(3).write_read, TMP, b"\xff", 1)
     assert (error.bus, error.address, error.cause) == ("i2c-bus.1.70.3", TMP, Cause.NACK_ADDRESS)
     assert mux.channel(5).write_read(TMP, b"\xff", 1) == b"\x23", "the next transfer selects anew"
 
@@ -89,13 +81,13 @@ def test_a_chip_that_its_channel_has_not_is_a_nack_named_by_the_channel(mux: Dev
 def test_deselected_chips_are_silent_again(board: QemuBoard, mux: Device) -> None:
     assert mux.channel(0).write_read(TMP, b"\xff", 1) == b"\x23"
     mux.mux.deselect()
-    assert refused(lambda: board.i2c(1).write_read(TMP, b"\xff", 1)).cause is Cause.NACK_ADDRESS
+    assert cause_of(board.i2c(1).write_read, TMP, b"\xff", 1) is Cause.NACK_ADDRESS
 
 
 def test_a_switch_changed_behind_the_driver_s_back_is_seen(board: QemuBoard, mux: Device, finish: Run) -> None:
     mux.channel(2).select()
     board.i2c(1).write(MUX, b"\x00")
-    assert refused(lambda: finish(mux.acquire())).cause in (Cause.IMPLAUSIBLE, Cause.RESET)
+    assert cause_of(finish, mux.acquire()) in (Cause.IMPLAUSIBLE, Cause.RESET)
     assert mux.channel(2).write_read(MEMORY, b"\x00\x07", 1)
     assert finish(mux.acquire()) == 1 << 2
 
@@ -105,6 +97,6 @@ def test_a_switch_that_did_not_hear_is_not_believed_to_be_set(board: QemuBoard, 
     mux = Device(bus, MUX, Settings())
     finish(mux.initialise())
     bus.inject(Fault(FaultKind.NACK_ADDRESS, address=MUX, count=1))
-    assert refused(lambda: mux.channel(5).write_read(TMP, b"\xff", 1)).address == MUX
+    assert error_of(mux.channel(5).write_read, TMP, b"\xff", 1).address == MUX
     assert mux.mux.control is None
     assert mux.channel(5).write_read(TMP, b"\xff", 1) == b"\x23"

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from drivers.errors import Cause, DeviceError
 from drivers.w25q256 import CAPACITY, PAGE, SECTOR, Device, Settings
 from hil.qemu import QemuBoard, QemuSpiBus
-
-Run = Callable[[Generator[None, None, Any]], Any]
+from tests.drivers.scripted import Run, Steps, error_of
 
 PROGRAM, READ = b"\x12", b"\x13"
 MIB_16 = 1 << 24
@@ -49,11 +47,10 @@ def flash(spi: QemuSpiBus, finish: Run) -> Device:
     return flash
 
 
-def refused(finish: Run, steps: Generator[None, None, Any]) -> Cause:
-    with pytest.raises(DeviceError) as caught:
-        finish(steps)
-    assert (caught.value.bus, caught.value.address) == ("spi", 0)
-    return caught.value.cause
+def refused(finish: Run, steps: Steps) -> Cause:
+    error = error_of(finish, steps)
+    assert (error.bus, error.address) == ("spi", 0)
+    return error.cause
 
 
 def pattern(count: int, seed: int) -> bytes:

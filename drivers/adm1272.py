@@ -116,7 +116,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     pec: bool = True
     averages: Literal[1, 2, 4, 8, 16, 32, 64, 128] = 16
     slow_every: Annotated[int, Meta(ge=1, le=1000)] = 4
-    scrub_every: Annotated[int, Meta(ge=0, le=1000)] = 16
+    scrub_every: Annotated[int, Meta(ge=0, le=1000)] = 4
 
     def __post_init__(self) -> None:
         """Refuse a warning that the current range can't show."""

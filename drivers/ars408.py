@@ -20,8 +20,9 @@ database puts it into bytes 1 and 2. Lateral values are positive to the left of 
 rate, positive for a left turn.
 
 A scan is complete with the announced number of 60Bh frames. When the next header comes first, what did come is handed
-out with ``announced`` larger than its length, and counted, unless the radar was silent in between. A frame of zeros or of ones stands for both ends of every
-distance at once and is refused, as is any distance or speed at the end of its range: the truth is beyond.
+out with ``announced`` larger than its length, and counted; after a silence it is dropped, for it is nothing new. A
+frame of zeros or of ones stands for both ends of every distance at once and is refused, as is any distance or speed at
+the end of its range: the truth is beyond.
 
 While 201h reports an error, or after ``configuration_frames`` a configuration that isn't the ordered one, every scan is
 withheld. So the part falls silent for its owner, who then initialises it again.

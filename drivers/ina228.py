@@ -1,15 +1,16 @@
-"""TI INA228, 85 V 20-bit power monitor: bus voltage and current of one conversion cycle, never of a lost configuration.
+"""TI INA228, 85 V 20-bit power monitor: bus voltage and current, refused once the configuration is found lost.
 
 Register map, codes and equations: TI SLYS021A (INA228), tables 7-3 to 7-24 and section 8.1.2:
 CURRENT_LSB = I_max / 2^19; SHUNT_CAL = 13107.2e6 x CURRENT_LSB x R_shunt, x 4 at ADCRANGE = 1; VBUS 195.3125 uV;
 DIETEMP 7.8125 m deg C; ENERGY 16 x 3.2 x CURRENT_LSB; CHARGE CURRENT_LSB; 24-bit results hold 20 bits left-aligned.
 
 A sample costs two transactions (VBUS, CURRENT; at most one slot apart). Every ``slow_every`` samples one more register
-is read in turn: a configuration register, DIAG_ALRT, CHARGE, ENERGY, a configuration register, DIETEMP. Charge, energy
+is read in turn: a configuration register, DIAG_ALRT, CHARGE, a configuration register, ENERGY, DIETEMP. Charge, energy
 and die temperature are ``None`` in every sample whose own sequence did not read them: nothing old is shown as new. The
 three configuration registers (ADC_CONFIG, CONFIG, SHUNT_CAL in turn) reveal a brown-out, after which they hold reset
-values, and an upset bit; a lost configuration refuses every further sample (RESET) until ``initialise`` has run. The
-accumulators are not cleared at start, so charge survives a restart of the software.
+values, and an upset bit; a lost configuration refuses every further sample (RESET) until ``initialise`` has run. Until
+it is found, which takes 3 x ``slow_every`` samples after a brown-out and three times that after an upset bit, a current
+may be in another scale. The accumulators are not cleared at start, so charge survives a restart of the software.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ MEMORY_SOUND = 1 << 0
 
 _SCRUB = -1
 """In place of a register: the next one of the configuration."""
-_SLOW_REGISTERS = (_SCRUB, DIAG_ALRT, CHARGE, ENERGY, _SCRUB, DIETEMP)
+_SLOW_REGISTERS = (_SCRUB, DIAG_ALRT, CHARGE, _SCRUB, ENERGY, DIETEMP)
 _ZERO = bytes(3)
 
 REGISTERS = (

@@ -174,10 +174,7 @@ class Device(SpiRegisterDevice):
         except DeviceError as error:
             if error.cause is not Cause.ABSENT:
                 raise
-            yield
-            if not self._status(0) & BUSY:
-                raise
-            yield
+            yield  # where nobody answers the status says so too
             yield from self._until_idle()
             yield
             yield from self.identify()

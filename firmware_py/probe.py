@@ -392,9 +392,9 @@ class Prober:
         good = counters.frames - (refused if ear.kind == "can" else 0)
         seconds = self._listen_ns / NS
         if good > 0:
-            found = f"{good / seconds:.3g} frames a second"
+            found = f"{speaker.samples or 'no'} samples in {seconds:g} s"
+            found += f", {good} frames" if good != speaker.samples else ""
             found += f", {refused} refused" if refused > 1 else ""  # the first may have been cut
-            found += "" if speaker.samples else ", no sample among them yet"
             return Finding(
                 device.bus, self._where(device), device.name, device.part, Verdict.SPEAKS, found, None, good + refused,
                 refused, None, "",

@@ -151,18 +151,22 @@ class _Reopener:
         bus: the bus.
         absences: how many transfers have failed so far because it is not there.
         well: whether the user is served.
+        again: told when it is open, so that the user asks at once.
         guard: whose recovery may have the bus in hand.
     """
 
-    __slots__ = ("_absences", "_bus", "_due_ns", "_guard", "_pause_ns", "_seen", "_well")
+    __slots__ = ("_absences", "_again", "_bus", "_due_ns", "_gone", "_guard", "_pause_ns", "_seen", "_well")
 
     def __init__(
-        self, bus: ReopenableBus, absences: Callable[[], int], well: Callable[[], bool], guard: BusGuard | None
+        self, bus: ReopenableBus, absences: Callable[[], int], well: Callable[[], bool],
+        again: Callable[[int], None] | None, guard: BusGuard | None,
     ) -> None:
         self._bus = bus
         self._absences = absences
         self._well = well
+        self._again = again
         self._guard = guard
+        self._gone = False
         self._seen = 0
         self._due_ns = 0
         self._pause_ns = 0
@@ -170,19 +174,22 @@ class _Reopener:
     def step(self, now_ns: int) -> None:
         """Look whether it is gone, and open it if that is due. Never raises DeviceError."""
         if self._well():
-            self._pause_ns = 0
+            self._gone, self._pause_ns = False, 0
         count = self._absences()
-        gone, self._seen = count > self._seen, count
-        if not gone or (self._guard is not None and not self._guard.in_service):
-            return
-        if self._pause_ns and now_ns < self._due_ns:
+        if count > self._seen:
+            self._gone, self._seen = True, count
+        if not self._gone or now_ns < self._due_ns or (self._guard is not None and not self._guard.in_service):
             return
         first = not self._pause_ns
         self._pause_ns = REOPEN_FIRST_NS if first else min(2 * self._pause_ns, REOPEN_LONGEST_NS)
         self._due_ns = now_ns + self._pause_ns
-        if not first:  # an adapter that is being set up comes back by itself
-            with suppress(DeviceError):  # the next transfer says why
-                self._bus.reopen()
+        if first:  # an adapter that is being set up comes back by itself
+            return
+        with suppress(DeviceError):  # the next transfer says why
+            self._bus.reopen()
+            self._gone = False
+            if self._again is not None:
+                self._again(now_ns)
 
 
 def _absences(by_cause: Mapping[Any, int]) -> int:
@@ -498,9 +505,9 @@ class Hardware:
         """Who opens the buses of the flown inertial unit, the star tracker and the valves anew."""
         imu, star, valves = self._imu, self._star, self._valves
         if imu is not None:
-            name = next(n for n, m in self.devices.items() if imu.owns(m))
+            name, managed = next((n, m) for n, m in self.devices.items() if imu.owns(m))
             yield from self._reopener(
-                self._config(name).bus, lambda: _absences(imu.counters.by_cause), lambda: imu.ready
+                self._config(name).bus, lambda: _absences(imu.counters.by_cause), lambda: imu.ready, managed.restart
             )
         if star is not None:
             yield from self._reopener(
@@ -512,10 +519,13 @@ class Hardware:
             lambda: any(node.sample().operational for node in valves.nodes.values()),
         )
 
-    def _reopener(self, bus: str, absences: Callable[[], int], well: Callable[[], bool]) -> Iterator[_Reopener]:
+    def _reopener(
+        self, bus: str, absences: Callable[[], int], well: Callable[[], bool],
+        again: Callable[[int], None] | None = None,
+    ) -> Iterator[_Reopener]:
         port = self._buses[bus]
         if isinstance(port, ReopenableBus):
-            yield _Reopener(port, absences, well, self.guards.get(bus))
+            yield _Reopener(port, absences, well, again, self.guards.get(bus))
 
     def _deselect(self, muxes: list[Any], line: str | None) -> None:
         if line is not None:

@@ -19,7 +19,7 @@ from drivers.bus.counted import InUse, MissingLibrary
 from drivers.bus.gpio_chip import GpioChip
 from drivers.bus.i2c_dev import LinuxI2cBus
 from drivers.bus.i2c_recovery import BusClear, clear_bus, rebind
-from drivers.bus.protocol import CanFrame
+from drivers.bus.protocol import CanFrame, ClearableBus, ReopenableBus
 from drivers.bus.serial_port import SerialPort
 from drivers.bus.spi_dev import LinuxSpiBus
 from drivers.errors import Cause, DeviceError
@@ -58,8 +58,10 @@ class LateBus:
         self._filters: Collection[int] | None = None
 
     def reopen(self) -> None:
-        """Open the bus, or open it anew: from then on it is itself. Raises as opening does."""
+        """Open the bus, or open it anew: from then on it is itself. Raises as opening does; PROTOCOL if it can't."""
         if self._bus is not None:
+            if not isinstance(self._bus, ReopenableBus):
+                raise DeviceError(self.name, None, Cause.PROTOCOL, "cannot be opened anew")
             self._bus.reopen()
             return
         try:
@@ -67,11 +69,15 @@ class LateBus:
         except DeviceError as error:
             self._error = error
             raise
-        self._filter()
+        if self._filters is not None:
+            self.set_filters(self._filters)
 
     def clear_bus(self) -> None:
-        """See ClearableBus."""
-        self._open().clear_bus()
+        """See ClearableBus. Raises PROTOCOL for a bus without lines to clock."""
+        bus = self._open()
+        if not isinstance(bus, ClearableBus):
+            raise DeviceError(self.name, None, Cause.PROTOCOL, "has no lines that can be clocked by hand")
+        bus.clear_bus()
 
     def write(self, *arguments: Any) -> None:
         """See I2cBus and SerialBus."""
@@ -108,7 +114,8 @@ class LateBus:
     def set_filters(self, can_ids: Collection[int] | None) -> None:
         """See FilteringBus; remembered until the bus is there."""
         self._filters = can_ids
-        self._filter()
+        if isinstance(self._bus, FilteringBus):
+            self._bus.set_filters(can_ids)
 
     def set(self, line: str, level: bool) -> None:
         """See GpioBus."""
@@ -117,10 +124,6 @@ class LateBus:
     def get(self, line: str) -> bool:
         """See GpioBus."""
         return bool(self._open().get(line))
-
-    def _filter(self) -> None:
-        if self._filters is not None and isinstance(self._bus, FilteringBus):
-            self._bus.set_filters(self._filters)
 
     def _open(self) -> Any:
         if self._bus is None:

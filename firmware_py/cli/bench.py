@@ -653,9 +653,9 @@ def decode(part: str, codec_name: str | None, data: str | None, as_json: bool) -
     Raises:
         BenchError: no such part or codec, or bytes that the part could not have meant (``code`` 1).
     """
-    codecs = _codecs().get(part)
-    if codecs is None:
-        raise BenchError(f"there is no driver of a part {part!r}", f"parts: {', '.join(_codecs())}")
+    codecs = _codecs(part)
+    if not codecs:
+        raise BenchError(f"there is no driver of a part {part!r}", f"parts: {', '.join(filter(_codecs, _parts()))}")
     if codec_name is None:
         listed = {c.name: c.length for c in codecs}
         if as_json:
@@ -678,18 +678,31 @@ def decode(part: str, codec_name: str | None, data: str | None, as_json: bool) -
     if as_json:
         print(json.dumps(_plain(result)))
     else:
-        for label, text in _values(result) or [(codec.name, _text(result))]:
+        whole = str(result) if isinstance(result, float) else _text(result)  # a single number with all its digits
+        for label, text in _values(result) or [(codec.name, whole)]:
             print(f"{label} {text}")
     return 0
 
 
-def _codecs() -> dict[str, tuple[Codec, ...]]:
-    """Codecs of every driver."""
+def _codecs(part: str) -> tuple[Codec, ...]:
+    """Codecs of a part; none if there is no such part."""
+    if not part.isidentifier():
+        return ()
+    try:
+        module = import_module(f"drivers.{part}")
+    except ModuleNotFoundError as error:
+        if error.name != f"drivers.{part}":
+            raise
+        return ()
+    codecs: tuple[Codec, ...] = getattr(module, "CODECS", ())
+    return codecs
+
+
+def _parts() -> list[str]:
+    """Modules that may be drivers."""
     import drivers
 
-    names = sorted(info.name for info in iter_modules(drivers.__path__) if not info.ispkg)
-    modules = {name: import_module(f"drivers.{name}") for name in names}
-    return {name: module.CODECS for name, module in modules.items() if getattr(module, "CODECS", ())}
+    return sorted(info.name for info in iter_modules(drivers.__path__) if not info.ispkg)
 
 
 def _bytes(text: str) -> bytes:

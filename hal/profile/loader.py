@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from importlib import resources
 from math import isfinite, sqrt
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from types import UnionType
+from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
 import numpy as np
@@ -27,6 +28,8 @@ __all__ = ["ConfigError", "Profile", "check_finite", "load_board", "load_body", 
 
 T = TypeVar("T")
 _PATH_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_SOME_KEY = "..."
+"""Step of a path that names no key: msgspec's word for some entry of a mapping."""
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -129,10 +132,12 @@ def load_yaml(path: Path, kind: type[T]) -> tuple[T, _Lines]:
     except msgspec.ValidationError as error:
         why, _, where = str(error).partition(" - at `")
         steps = _path_steps(where.rstrip("`"))
+        inside = _kind_at(kind, steps)
+        steps = _pinned(data, kind, steps)
         unknown = re.search(r"unknown field `([^`]+)`", why)
         if unknown:
             steps.append(unknown.group(1))
-            why = f"unknown key; allowed here: {_allowed_keys(kind, steps[:-1])}"
+            why = f"unknown key; allowed here: {_allowed_keys(inside)}"
         raise lines.error(steps, why) from None
 
 
@@ -141,19 +146,53 @@ def _path_steps(path: str) -> list[str | int]:
     for name, index in _PATH_STEP.findall(path):
         if name:
             steps.append(name)
-        elif index.isdigit():
-            steps.append(int(index))
+        else:
+            steps.append(int(index) if index.isdigit() else _SOME_KEY)
     return steps
 
 
-def _allowed_keys(kind: Any, steps: list[str | int]) -> str:
+def _kind_at(kind: Any, steps: list[str | int]) -> Any:
+    """Type of what is at ``steps`` of a ``kind``, as far as it is told; ``None`` where it isn't."""
     for step in steps:
-        if isinstance(step, str) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             kind = next((f.type for f in msgspec.structs.fields(kind) if f.encode_name == step), None)
-        elif hasattr(kind, "__args__"):
-            kind = kind.__args__[-1] if isinstance(step, str) else kind.__args__[0]
-        while not isinstance(kind, type) and hasattr(kind, "__origin__") and hasattr(kind, "__metadata__"):
+        else:
+            arguments = get_args(kind)
+            kind = (arguments[-1] if isinstance(step, str) else arguments[0]) if arguments else None
+        while hasattr(kind, "__metadata__"):
             kind = kind.__origin__
+        if isinstance(kind, UnionType) or get_origin(kind) is Union:
+            kind = next(k for k in get_args(kind) if k is not type(None))
+    return kind
+
+
+def _pinned(data: Any, kind: Any, steps: list[str | int]) -> list[str | int]:
+    """The path with the names of those entries whose values are the ones that are refused."""
+    pinned: list[str | int] = []
+    for index, step in enumerate(steps):
+        if step == _SOME_KEY:
+            value_kind = _kind_at(kind, steps[: index + 1])
+            found = next((name for name, value in data.items() if not _converts(value, value_kind)), None)
+            if found is None:
+                break
+            step = str(found)
+        pinned.append(step)
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            data = {}
+    return pinned
+
+
+def _converts(value: Any, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, type=kind, strict=True)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _allowed_keys(kind: Any) -> str:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return ", ".join(f.encode_name for f in msgspec.structs.fields(kind))
     return "see docs/guide"

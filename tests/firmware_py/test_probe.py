@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,9 +70,10 @@ def of(findings: list[Finding], name: str) -> Finding:
 
 
 def rate(finding: Finding) -> float:
-    number, unit = finding.found.split(" ", 1)
-    assert unit.startswith("frames a second")
-    return float(number)
+    """Frames a second."""
+    counted = re.fullmatch(r"(\d+) samples in ([\d.]+) s(?:, (\d+) frames)?", finding.found)
+    assert counted is not None, finding.found
+    return float(counted[3] or counted[1]) / float(counted[2])
 
 
 # -- everything well
@@ -256,7 +258,7 @@ def test_a_tracker_that_finds_no_solution_speaks_all_the_same() -> None:
     bench.clock.sleep_until_ns(4000 * MS)
     found = of(bench.walk(1000 * MS), "star_tracker")
     assert found.verdict is Verdict.SPEAKS
-    assert found.found == "2 frames a second, no sample among them yet"
+    assert found.found == "no samples in 1 s, 2 frames"
 
 
 def test_bytes_of_which_none_make_a_frame_point_at_the_rate() -> None:

@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.bus.protocol import CanBus, CanFrame, GpioBus, I2cBus, SerialBus, SpiBus
+from drivers.bus.protocol import (
+    CanBus,
+    CanFrame,
+    ClearableBus,
+    GpioBus,
+    I2cBus,
+    ReopenableBus,
+    SerialBus,
+    SpiBus,
+)
 from drivers.errors import Cause, DeviceError
 from firmware_py.recorder import RecordError
 from firmware_py.recorder.blackbox import BlackBox
@@ -310,6 +319,29 @@ def test_a_recorded_fault_is_raised_with_bus_address_and_cause() -> None:
             call()
         assert (caught.value.bus, caught.value.address, caught.value.cause) == expected
     assert buses.finish().identical
+
+
+def test_a_recovery_is_replayed_with_how_it_ended_and_one_that_was_not_recorded_is_a_divergence() -> None:
+    buses = scripted(
+        [(0, Op.BUS_CLEAR, None, b"", None, "stuck_bus"), (0, Op.BUS_REOPEN, None, b"", None, None),
+         (3, Op.BUS_REOPEN, None, b"", None, "protocol")],
+        [(0, Op.BUS_CLEAR, None, b"", None, None)],
+    )
+    i2c, serial = buses.i2c("i2c_a"), buses.serial("uart2")
+    assert isinstance(i2c, ClearableBus)
+    assert isinstance(serial, ReopenableBus)
+    for action, cause in ((i2c.clear_bus, Cause.STUCK_BUS), (serial.reopen, Cause.PROTOCOL)):
+        with pytest.raises(DeviceError) as refused:
+            action()
+        assert (refused.value.address, refused.value.cause) == (None, cause)
+    i2c.reopen()
+    buses.can("can0").reopen()
+    buses.advance(STEP_NS)
+    result = buses.finish()
+    assert result.commands_compared == 4
+    assert differences(result) == [
+        (0, "can0", Difference.COMMAND_ADDED), (1, "i2c_a", Difference.COMMAND_LEFT_OUT),
+    ]
 
 
 def test_divergences_kept_are_bounded_and_all_are_counted() -> None:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
-from drivers.bus.protocol import CanBus, CanFrame, GpioBus, I2cBus, SerialBus, SpiBus
+from drivers.bus.can_router import FilteringBus
+from drivers.bus.protocol import (
+    CanBus,
+    CanFrame,
+    ClearableBus,
+    GpioBus,
+    I2cBus,
+    ReopenableBus,
+    SerialBus,
+    SpiBus,
+)
 from drivers.errors import Cause, DeviceError
 from firmware_py.recorder.tap import EXTENDED, CanTap, GpioTap, I2cTap, Op, SerialTap, SpiTap, TapLog
 
@@ -190,3 +202,100 @@ def test_a_log_that_nobody_takes_stays_bounded_and_says_so() -> None:
     assert log.overflows == 1
     with pytest.raises(ValueError, match="capacity"):
         TapLog(0)
+
+
+# -- what is done to a bus as a whole
+
+
+class Recoverable(I2c):
+    """Can be cleared and opened anew; fails to with ``cause``."""
+
+    name = "i2c_b"
+
+    def __init__(self) -> None:
+        self.cause: Cause | None = None
+        self.done: list[str] = []
+
+    def clear_bus(self) -> None:
+        self.done.append("clear")
+        if self.cause is not None:
+            raise DeviceError(self.name, None, self.cause)
+
+    def reopen(self) -> None:
+        self.done.append("reopen")
+        if self.cause is not None:
+            raise DeviceError(self.name, None, self.cause)
+
+
+def test_clearing_and_reopening_are_noted_with_how_they_ended() -> None:
+    log = TapLog()
+    inner = Recoverable()
+    bus = log.tap(inner)
+    assert isinstance(bus, ClearableBus)
+    assert isinstance(bus, ReopenableBus)
+    bus.clear_bus()
+    bus.reopen()
+    inner.cause = Cause.STUCK_BUS
+    for action in (bus.clear_bus, bus.reopen):
+        with pytest.raises(DeviceError) as refused:
+            action()
+        assert refused.value.cause is Cause.STUCK_BUS
+    assert inner.done == ["clear", "reopen"] * 2
+    assert log.take() == [
+        (0, Op.BUS_CLEAR, None, b"", None, None), (0, Op.BUS_REOPEN, None, b"", None, None),
+        (0, Op.BUS_CLEAR, None, b"", None, "stuck_bus"), (0, Op.BUS_REOPEN, None, b"", None, "stuck_bus"),
+    ]
+
+
+def test_what_a_bus_can_not_do_is_refused_as_protocol_and_noted() -> None:
+    log = TapLog()
+    i2c, serial = log.tap(I2c()), log.tap(Serial())
+    for action in (i2c.clear_bus, i2c.reopen, serial.reopen):
+        with pytest.raises(DeviceError) as refused:
+            action()
+        assert refused.value.cause is Cause.PROTOCOL
+    assert [(row[0], row[1], row[5]) for row in log.take()] == [
+        (0, Op.BUS_CLEAR, "protocol"), (0, Op.BUS_REOPEN, "protocol"), (1, Op.BUS_REOPEN, "protocol"),
+    ]
+    assert not isinstance(serial, ClearableBus)
+
+
+def test_filters_go_through_to_a_bus_that_has_them_and_are_no_transfer() -> None:
+    class Filtering(Can):
+        name = "can1"
+        ids: object = None
+
+        def set_filters(self, can_ids: object) -> None:
+            self.ids = can_ids
+
+    log = TapLog()
+    inner = Filtering()
+    tap = log.tap(inner)
+    assert isinstance(tap, FilteringBus)
+    tap.set_filters({0x351})
+    assert inner.ids == {0x351}
+    log.tap(Can()).set_filters({0x351})
+    assert log.take() == []
+
+
+def test_what_another_thread_adds_during_a_take_is_in_the_next() -> None:
+    log = TapLog()
+    bus = log.tap(I2c())
+    stop = threading.Event()
+    written = 0
+
+    def recover() -> None:
+        nonlocal written
+        while not stop.is_set():
+            bus.write(0x40, b"\x01")
+            written += 1
+
+    thread = threading.Thread(target=recover)
+    thread.start()
+    taken = 0
+    while taken < 2000:
+        taken += len(log.take())
+    stop.set()
+    thread.join()
+    assert taken + len(log.take()) == written
+    assert log.overflows == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import numpy as np
@@ -12,6 +13,7 @@ import yaml
 from scipy.optimize import linprog
 
 from hal.profile import ConfigError, hardware_profile_hash, load_board, load_body, load_profile
+from hal.profile.board import ROLE_BUSES, BusKind, Role
 from hal.profile.controllability import worst_balanced_share, wrench_matrix
 
 CONFIGS = Path(__file__).resolve().parents[2] / "board_configs"
@@ -198,6 +200,29 @@ def test_share_of_a_spanning_set_is_near_one_and_of_a_flat_one_zero() -> None:
         ("slow_hz: 2}", "slow_hz: 0.001}", "rates.slow_hz", "allowed"),
         ("bus: can0, address: 0x10", "bus: can0, address: 0", "address", "no node id"),
         ("address: 0x70, rate_hz: 0", "address: 0x70, mux: mux, channel: 1, rate_hz: 0", "mux", "not supported"),
+        ("role: imu\n    bus: spi0", "role: imu\n    bus: i2c_a", "bus", "a device with role imu is on spi"),
+        ("role: solar, bus: i2c_a", "role: solar, bus: spi1", "bus", "role solar is on i2c or serial"),
+        ("role: bms, bus: can1", "role: bms, bus: can0", "bus", "valve nodes are on can0"),
+        ("role: radar, bus: can1", "role: radar, bus: can0", "bus", "valve nodes are on can0"),
+        ("role: radar, bus: can1, address: 0", "role: radar, bus: can1, address: 0x51", "address", "share one address"),
+        ("role: lidar, bus: uart4", "role: lidar, bus: uart3", "bus", "approach and lidar share the port uart3"),
+        ("role: lidar, bus: uart4", "role: lidar, bus: uart4, address: 1", "address", "no addresses"),
+        ("mux: mux, channel: 4, address: 0x29", "mux: mux, channel: 4, address: 0x50", "address",
+         "dock_px behind mux and fram before it share one address"),
+        ("mux: mux, channel: 4, address: 0x29", "mux: mux, channel: 8, address: 0x29", "channel", "<= 7"),
+        ("sda_line: GPIO2,", "", "recovery.scl_line", "go together"),
+        ("scl_line: GPIO3", "scl_line: GPIO17", "recovery.scl_line", "GPIO17 belongs to the valve interlock"),
+        ("scl_line: GPIO5", "scl_line: GPIO3", "recovery.scl_line", "GPIO3 belongs to i2c_a.scl_line"),
+        ("sda_line: GPIO4", "sda_line: GPIO5", "recovery.sda_line", "GPIO5 belongs to i2c_b.scl_line"),
+        ("mux_reset_line: GPIO6", "mux_reset_line: GPIO4", "recovery.mux_reset_line", "belongs to i2c_b.sda_line"),
+        ("adapter: i2c-bcm2835/fe205600.i2c", "adapter: fe205600.i2c", "buses.i2c_b.recovery.adapter", "regex"),
+        ("adapter: i2c-bcm2835/fe804000.i2c", "rail: sensors", "recovery.rail", "pdu is on i2c_a itself"),
+        ("role: pdu", "role: hot_swap", "recovery.rail", "no device with role pdu"),
+        ("rail: sensors", "tail: sensors", "buses.i2c_b.recovery.tail", "allowed here: scl_line, sda_line, adapter"),
+        ("kind: can,    device: can1,            speed_hz", "kind: can, speed_hz", "buses.can1", "device"),
+        ("device: can1,            speed_hz: 500000", "device: can1, speed_hz: fast", "buses.can1.speed_hz", "int"),
+        ("device: can1,            speed_hz: 500000,  timeout_ms: 10",
+         "device: can1, speed_hz: 500000, recovery: {rail: sensors}", "recovery", "only an i2c bus has a recovery"),
     ],
 )
 def test_bad_board_is_refused_with_its_key(old, new, key, word, tmp_path) -> None:
@@ -206,6 +231,32 @@ def test_bad_board_is_refused_with_its_key(old, new, key, word, tmp_path) -> Non
     assert key in error.key
     assert word in error.why
     assert error.line is not None
+
+
+def test_two_multiplexers_may_not_have_one_address_behind_both(tmp_path) -> None:
+    second = "  - {name: mux_b, part: pca9548a, role: mux, bus: i2c_b, address: 0x71, rate_hz: 0, timeout_ms: 500}\n"
+    text = BOARD.replace("  - {name: sun_px,", second + "  - {name: sun_px,", 1)
+    own = text.replace("mux: mux, channel: 5, address: 0x29", "mux: mux_b, channel: 5, address: 0x2A")
+    own = own.replace("name: dock_py, part: vl53l0x, role: range, bus: i2c_b, mux: mux, channel: 6",
+                      "name: dock_py, part: vl53l0x, role: range, bus: i2c_b, mux: mux, channel: 6")
+    path = tmp_path / "own.yaml"
+    path.write_text(own)
+    assert load_profile("qiki-t", str(path)).board.devices
+    error = refuse_board(tmp_path, text.replace("mux: mux, channel: 5, address: 0x29",
+                                                "mux: mux_b, channel: 5, address: 0x29"))
+    assert "dock_nx behind mux_b and dock_px behind mux share one address on i2c_b" in error.why
+    assert error.line == line_of(own, "name: dock_nx")
+
+
+def test_every_role_has_its_kinds_of_bus() -> None:
+    assert set(ROLE_BUSES) == set(get_args(Role))
+    kinds = set(get_args(BusKind))
+    assert all(buses and set(buses) <= kinds for buses in ROLE_BUSES.values())
+
+
+@pytest.mark.parametrize("board", ["qiki-rpi", "bench-rpi"])
+def test_shipped_boards_load(board) -> None:
+    assert load_board(board).board == board
 
 
 def test_error_reads_as_file_line_key_reason(tmp_path) -> None:

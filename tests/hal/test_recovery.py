@@ -287,3 +287,15 @@ def test_a_bus_that_was_held_for_a_moment_needs_no_rung_and_a_bus_without_rungs_
     assert bench.guard.in_service
     assert bench.guard.counters.cured_by == {"retry": 1}
     assert bench.guard.counters.attempts.keys() == {"retry"}
+
+
+@pytest.mark.parametrize("cause", [Cause.ABSENT, Cause.PERMISSION])
+@pytest.mark.parametrize(("selects", "address", "whole"), [
+    (False, 0x20, True), (False, None, True), (True, None, True), (True, 0, False),
+])
+def test_only_a_select_can_be_missing_without_its_bus(
+    cause: Cause, selects: bool, address: int | None, whole: bool
+) -> None:
+    guard = BusGuard("bus", [], lambda: None, InlineWorker(), deque(), selects=selects)
+    guard.note("chip", DeviceError("bus", address, cause), 0)
+    assert guard.in_service is not whole

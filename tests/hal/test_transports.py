@@ -358,3 +358,40 @@ def test_the_transports_are_the_linux_ones() -> None:
     assert set(transports.OPENERS) == set(KINDS)
     assert transports.LinuxI2cBus is LinuxI2cBus
     assert transports.GpioChip is GpioChip
+
+
+def test_a_late_bus_that_knows_no_recovery_refuses_it_as_a_device_error(board: BoardConfig, shelf: Shelf) -> None:
+    class Plain:
+        name = "spi0"
+
+        def transfer(self, select: int, data: bytes) -> bytes:
+            return data
+
+        def close(self) -> None:
+            """Nothing is held."""
+
+    buses, bus = late(board, shelf, "spi0")
+    shelf.errors.clear()
+    buses._opening = lambda name: Plain()
+    bus.reopen()
+    assert bus.transfer(0, b"\x01") == b"\x01"
+    for action in (bus.reopen, bus.clear_bus):
+        with pytest.raises(DeviceError) as refused:
+            action()
+        assert refused.value.cause is Cause.PROTOCOL
+
+
+def test_filters_are_remembered_until_the_bus_is_there(board: BoardConfig, shelf: Shelf) -> None:
+    _, bus = late(board, shelf, "can0")
+    bus.set_filters({0x351})
+    shelf.errors.clear()
+    bus.reopen()
+    assert shelf.made["can0"].calls == [("set_filters", {0x351})]
+    bus.set_filters(None)
+    assert shelf.made["can0"].calls[-1] == ("set_filters", None)
+
+
+def test_an_adapter_that_has_a_name_of_its_own_gets_no_overlay_of_a_number(board: BoardConfig) -> None:
+    text = advice(BusConfig("i2c", "/dev/i2c-sensors"), error(Cause.ABSENT))
+    assert "dtoverlay" not in text
+    assert "/dev/i2c-sensors" in text

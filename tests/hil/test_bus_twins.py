@@ -9,7 +9,7 @@ from drivers.bus.protocol import GpioBus, I2cBus, SerialBus, SpiBus
 from drivers.errors import Cause, DeviceError
 from hil.bus import SimGpioBus, SimI2cBus, SimSerialBus, SimSpiBus
 from hil.chips.pca9548a import Pca9548a
-from hil.faults import Fault, FaultKind, FaultSet
+from hil.faults import Fault, FaultKind, FaultSet, Recovery
 
 
 class Memory:
@@ -471,3 +471,94 @@ def test_data_line_held_behind_a_switch_takes_the_bus_while_that_channel_is_open
     assert cause_of(lambda: bus.write(0x70, b"\x00")) is Cause.STUCK_BUS
     mux.reset()
     assert bus.read(0x20, 1) == b"\x20"
+
+
+# Recovery and power
+
+
+@pytest.mark.parametrize(("until", "action", "ended"), [
+    (Recovery.CLEAR, "clear_bus", True), (Recovery.CLEAR, "reopen", True), (Recovery.CLEAR, "power", True),
+    (Recovery.REOPEN, "clear_bus", False), (Recovery.REOPEN, "reopen", True), (Recovery.REOPEN, "power", True),
+    (Recovery.POWER, "clear_bus", False), (Recovery.POWER, "reopen", False), (Recovery.POWER, "power", True),
+    (None, "clear_bus", False), (None, "reopen", False), (None, "power", False),
+])
+def test_a_fault_ends_by_its_recovery_and_by_every_stronger_one(
+    until: Recovery | None, action: str, ended: bool
+) -> None:
+    bus, _, _ = i2c()
+    bus.inject(Fault(FaultKind.STUCK_BUS, until=until))
+    if action == "power":
+        bus.set_power(False)
+        bus.set_power(True)
+    else:
+        getattr(bus, action)()
+    if ended:
+        assert bus.read(0x40, 1) == b"\x11"
+    else:
+        assert cause_of(lambda: bus.read(0x40, 1)) is Cause.STUCK_BUS
+
+
+def test_recoveries_are_counted_and_a_fault_without_until_outlives_them() -> None:
+    bus, _, _ = i2c()
+    handle = bus.inject(Fault(FaultKind.TIMEOUT))
+    bus.clear_bus()
+    bus.clear_bus()
+    bus.reopen()
+    assert (bus.cleared, bus.reopened) == (2, 1)
+    assert cause_of(lambda: bus.read(0x40, 1)) is Cause.TIMEOUT
+    bus.clear(handle)
+    assert bus.read(0x40, 1) == b"\x11"
+
+
+def test_a_bus_whose_lines_nobody_can_clock_refuses_the_clocks() -> None:
+    bus = SimI2cBus("i2c_a", clearable=False)
+    bus.inject(Fault(FaultKind.STUCK_BUS, until=Recovery.CLEAR))
+    assert cause_of(bus.clear_bus) is Cause.PROTOCOL
+    assert cause_of(lambda: bus.read(0x40, 1)) is Cause.STUCK_BUS
+    assert bus.cleared == 0
+    bus.reopen()
+    assert cause_of(lambda: bus.read(0x40, 1)) is Cause.NACK_ADDRESS
+
+
+@pytest.mark.parametrize("bus", [SimSpiBus("spi0"), SimSerialBus("uart2"), SimGpioBus("gpio", ["a"], lambda: 0)])
+def test_a_bus_without_a_recovery_refuses_a_fault_that_waits_for_one(bus) -> None:
+    with pytest.raises(ValueError, match="only an I2C bus has a recovery"):
+        bus.inject(Fault(FaultKind.ALL_ONES, until=Recovery.REOPEN))
+
+
+def test_without_power_nobody_answers_and_with_it_every_chip_starts_anew() -> None:
+    class Counted(Memory):
+        resets = 0
+
+        def reset(self) -> None:
+            self.resets += 1
+            self.cells = bytearray(256)
+
+    bus, mux = SimI2cBus("i2c_a"), Pca9548a()
+    direct, behind = Counted(0x11), Counted(0x22)
+    bus.attach(0x70, mux)
+    bus.attach(0x20, direct)
+    bus.attach(0x21, Memory(0x33))
+    mux.attach(0, 0x44, behind)
+    bus.write(0x70, b"\x01")
+    bus.set_power(False)
+    for address in (0x20, 0x21, 0x44, 0x70):
+        assert cause_of(lambda a=address: bus.read(a, 1)) is Cause.NACK_ADDRESS
+    bus.set_power(False)
+    bus.set_power(True)
+    bus.set_power(True)
+    assert (direct.resets, behind.resets) == (1, 1)
+    assert bus.read(0x20, 1) == b"\x00"
+    assert bus.read(0x21, 1) == b"\x33", "a chip without a reset keeps what it has"
+    assert bus.read(0x70, 1) == b"\x00", "all channels of the switch are off"
+    assert cause_of(lambda: bus.read(0x44, 1)) is Cause.NACK_ADDRESS
+    bus.write(0x70, b"\x01")
+    assert bus.read(0x44, 1) == b"\x00"
+
+
+def test_two_open_channels_contend_with_power_and_are_silent_without() -> None:
+    bus, _ = switched()
+    bus.write(0x70, b"\x03")
+    assert cause_of(lambda: bus.read(0x44, 1)) is Cause.ARBITRATION
+    bus.set_power(False)
+    assert cause_of(lambda: bus.read(0x44, 1)) is Cause.NACK_ADDRESS

@@ -236,3 +236,99 @@ def test_what_the_world_does_shows_in_the_registers() -> None:
     one.advance(200 * MS)
     raw = int.from_bytes(one.buses["i2c_a"].write_read(0x40, b"\x05", 3), "big") >> 4
     assert raw * 195.3125e-6 == pytest.approx(25.0, abs=0.1)
+
+
+# -- resets and rails
+
+
+def test_the_reset_line_of_the_multiplexers_is_high_at_first_and_low_switches_all_channels_off() -> None:
+    one = rig()
+    gpio, bus = one.buses["gpio"], one.buses["i2c_b"]
+    assert gpio.get("GPIO6")
+    bus.write(0x70, b"\x01")
+    assert bus.read(0x44, 1)
+    gpio.set("GPIO6", False)
+    assert bus.read(0x70, 1) == b"\x00"
+    with pytest.raises(DeviceError):
+        bus.read(0x44, 1)
+    bus.write(0x70, b"\x02")
+    gpio.set("GPIO6", True)
+    assert bus.read(0x70, 1) == b"\x02", "only the falling edge resets"
+
+
+def operate(one: Rig, page: int, on: bool) -> None:
+    """Switch a rail as the power distribution unit is told to: PAGE, OPERATION."""
+    one.buses["i2c_a"].write(0x74, bytes((0x00, page)))
+    one.buses["i2c_a"].write(0x74, b"\x01\x80" if on else b"\x01\x00")
+
+
+def answers(one: Rig, bus: str, address: int) -> bool:
+    try:
+        one.buses[bus].read(address, 1)
+    except DeviceError as error:
+        if error.cause is not Cause.NACK_ADDRESS:
+            raise
+        return False
+    return True
+
+
+def test_the_unit_takes_the_power_of_the_bus_that_its_rail_feeds_and_gives_it_back() -> None:
+    one = rig()
+    one.buses["i2c_b"].write(0x70, b"\x01")
+    operate(one, 0, False)
+    one.advance(5 * MS)
+    assert not answers(one, "i2c_b", 0x20)
+    assert answers(one, "i2c_a", 0x40), "the power chips are fed from elsewhere"
+    operate(one, 0, True)
+    one.advance(10 * MS)
+    assert answers(one, "i2c_b", 0x20)
+    assert one.muxes["mux"].enabled == 0
+
+
+def test_a_rail_that_feeds_no_bus_takes_nobodys_power() -> None:
+    one = rig()
+    operate(one, 1, False)
+    one.advance(5 * MS)
+    assert answers(one, "i2c_b", 0x20)
+    one.switch_rail("nothing", False)
+    assert answers(one, "i2c_b", 0x20)
+
+
+def test_an_unpowered_chip_comes_back_with_its_reset_configuration() -> None:
+    one = rig()
+    bus = one.buses["i2c_b"]
+    bus.write(0x20, b"\x0b\x95")
+    assert bus.write_read(0x20, b"\x0b", 1) == b"\x95"
+    one.switch_rail("sensors", False)
+    one.switch_rail("sensors", True)
+    assert bus.write_read(0x20, b"\x0b", 1) == b"\x96"
+
+
+def test_lines_of_a_bus_can_be_clocked_only_where_the_board_names_them() -> None:
+    rig().buses["i2c_a"].clear_bus()
+    bench = Rig(load_profile("bench-12kg", "bench-rpi"), InitialState(epoch=0), 1)
+    with pytest.raises(DeviceError) as refused:
+        bench.buses["i2c_a"].clear_bus()
+    assert refused.value.cause is Cause.PROTOCOL
+
+
+@pytest.mark.parametrize(("parameters", "said"), [
+    ({"bus": "i2c_a", "fault": "stuck_bus", "until": "power"}, "the board switches no rail of i2c_a"),
+    ({"bus": "can0", "fault": "bus_off", "until": "reopen"}, "only an I2C bus has a recovery"),
+    ({"bus": "i2c_b", "fault": "stuck_bus", "until": "tuesday"}, "tuesday"),
+])
+def test_a_recovery_that_there_is_not_is_refused(parameters: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        check_fault("bus_fault", parameters, PROFILE)
+
+
+def test_a_fault_until_power_ends_when_its_rail_comes_back() -> None:
+    one = rig()
+    one.inject("bus_fault", {"bus": "i2c_b", "fault": "stuck_bus", "until": "power"})
+    for _ in range(2):
+        with pytest.raises(DeviceError) as refused:
+            one.buses["i2c_b"].read(0x20, 1)
+        assert refused.value.cause is Cause.STUCK_BUS
+        operate(one, 0, False)
+    operate(one, 0, True)
+    assert answers(one, "i2c_b", 0x20)

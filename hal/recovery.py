@@ -42,6 +42,8 @@ ROW_QUIET_NS = 5 * SECOND
 POWER_REST_NS = 30 * SECOND
 """A rail is not cycled again before this has passed."""
 POWER_OFF_NS = 200 * MS
+ON_ORDERS = 5
+"""How often a rail is ordered on before the unit's refusal is believed."""
 POWER_UP_NS = 100 * MS
 
 
@@ -135,12 +137,13 @@ class PowerCycle:
         rail: name of the rail there.
     """
 
-    __slots__ = ("_phase", "_task", "_unit", "_until_ns", "rail")
+    __slots__ = ("_orders", "_phase", "_task", "_unit", "_until_ns", "rail")
 
     def __init__(self, unit: ManagedDevice[object], rail: str) -> None:
         self.rail = rail
         self._unit = unit
         self._phase = 0
+        self._orders = 0
         self._task: Task | None = None
         self._until_ns = 0
 
@@ -159,16 +162,24 @@ class PowerCycle:
             return False
         if task.error is not None:
             self._task = None
-            raise task.error
+            if self._phase < 2 or self._orders >= ON_ORDERS:
+                raise task.error
+            self._order_on(now_ns)  # the rail must not stay off for one spoilt transfer
+            return False
         if self._phase == 0:
             self._phase, self._until_ns = 1, now_ns + POWER_OFF_NS
         if now_ns < self._until_ns:
             return False
         if self._phase == 1:
-            self._phase, self._until_ns = 2, now_ns + POWER_UP_NS
-            self._task = self._unit.order(self._unit.device.switch(self.rail, True))  # type: ignore[attr-defined]
+            self._phase, self._orders = 2, 0
+            self._order_on(now_ns)
             return False
         return True
+
+    def _order_on(self, now_ns: int) -> None:
+        self._orders += 1
+        self._until_ns = now_ns + POWER_UP_NS
+        self._task = self._unit.order(self._unit.device.switch(self.rail, True))  # type: ignore[attr-defined]
 
 
 @dataclass(slots=True)

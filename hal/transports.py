@@ -348,7 +348,7 @@ def _absent(config: BusConfig) -> str:
         return _absent_serial(device)
     if kind == "can":
         how = "`sudo modprobe vcan; sudo ip link add dev {0} type vcan`" if device.startswith("vcan") else (
-            "enable the controller with dtoverlay=mcp251xfd,spi0-0,interrupt=25 (or your board's overlay) in " + _CONFIG
+            "enable the controller with dtoverlay=mcp251xfd,spi5-0,interrupt=23 (or your board's overlay) in " + _CONFIG
         )
         return f"{how.format(device)}, then {_up(config)}"
     return f"name the chip as `gpiodetect` does and the lines as `gpioinfo` does; the board says {device}"

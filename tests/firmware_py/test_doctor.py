@@ -37,7 +37,7 @@ GOOD = {
     "sys/class/net/can1/flags": "0x40081",
     **dict.fromkeys((
         "dev/i2c-1", "dev/i2c-3", "dev/spidev0.0", "dev/spidev0.1", "dev/spidev1.0", "dev/spidev1.1", "dev/spidev1.2",
-        "dev/spidev1.3", "dev/spidev1.4", "dev/ttyAMA2", "dev/ttyAMA3", "dev/ttyAMA4", "dev/ttyUSB0", "dev/gpiochip0",
+        "dev/spidev1.3", "dev/spidev1.4", "dev/ttyAMA2", "dev/ttyUSB0", "dev/ttyUSB1", "dev/ttyUSB2", "dev/gpiochip0",
     ), ""),
 }
 BOARD = load_board("qiki-rpi")

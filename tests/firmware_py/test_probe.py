@@ -112,7 +112,7 @@ def test_latency_is_that_of_the_longest_transaction_in_microseconds() -> None:
 def test_lines_of_the_interlock_and_resets_are_read_and_pins_of_a_bus_are_not_expected_as_lines() -> None:
     findings = [f for f in Bench().walk() if f.bus == "gpio"]
     assert [(f.where, f.device, f.found) for f in findings] == [
-        ("GPIO17", "valve_arm", "low"), ("GPIO27", "valve_enable", "low"), ("GPIO22", "watchdog_kick", "low"),
+        ("GPIO24", "valve_arm", "low"), ("GPIO27", "valve_enable", "low"), ("GPIO22", "watchdog_kick", "low"),
         ("GPIO6", "i2c_b mux reset", "high"),
     ]
 
@@ -241,8 +241,8 @@ def test_a_bus_that_could_not_be_opened_takes_its_devices_with_it_and_says_what_
 
 
 def test_a_silent_port_is_told_after_the_time_of_listening() -> None:
-    bench = Bench().only("uart3", "uart4")
-    bench.rig.buses["uart3"].inject(Fault(FaultKind.SILENCE))
+    bench = Bench().only("usb1", "usb2")
+    bench.rig.buses["usb1"].inject(Fault(FaultKind.SILENCE))
     start = bench.clock.now_ns()
     findings = bench.walk(1000 * MS)
     assert bench.clock.now_ns() - start == 1000 * MS, "all ports are listened to at the same time"
@@ -262,8 +262,8 @@ def test_a_tracker_that_finds_no_solution_speaks_all_the_same() -> None:
 
 
 def test_bytes_of_which_none_make_a_frame_point_at_the_rate() -> None:
-    bench = Bench().only("uart3")
-    bench.rig.buses["uart3"].inject(Fault(FaultKind.ALL_ONES))
+    bench = Bench().only("usb1")
+    bench.rig.buses["usb1"].inject(Fault(FaultKind.ALL_ONES))
     bad = of(bench.walk(500 * MS), "approach")
     assert (bad.verdict, bad.cause) == (Verdict.FAILS, Cause.PROTOCOL)
     assert "bytes in 0.5 s, and no frame among them" in bad.found
@@ -271,14 +271,14 @@ def test_bytes_of_which_none_make_a_frame_point_at_the_rate() -> None:
 
 
 def test_what_had_arrived_before_the_walk_does_not_count() -> None:
-    bench = Bench().only("uart3")
+    bench = Bench().only("usb1")
     bench.clock.sleep_until_ns(10_000 * MS)
     assert rate(of(bench.walk(1000 * MS), "approach")) == pytest.approx(100.0, abs=2.0)
 
 
 def test_a_port_that_goes_away_while_it_is_listened_to() -> None:
-    bench = Bench().only("uart3", "uart4")
-    bench.rig.buses["uart3"].inject(Fault(FaultKind.ABSENT))
+    bench = Bench().only("usb1", "usb2")
+    bench.rig.buses["usb1"].inject(Fault(FaultKind.ABSENT))
     findings = bench.walk(500 * MS)
     gone = of(findings, "approach")
     assert (gone.verdict, gone.cause) == (Verdict.MISSING, Cause.ABSENT)

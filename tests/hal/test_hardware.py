@@ -267,8 +267,8 @@ def test_a_role_that_needs_a_setting_refuses_a_driver_without_it() -> None:
 def test_only_one_star_tracker_is_flown() -> None:
     board = PROFILE.board
     second = next(d for d in board.devices if d.role == "star_tracker")
-    second = msgspec.structs.replace(second, name="star_tracker_b", bus="uart3")
-    devices = (*(d for d in board.devices if d.bus != "uart3"), second)
+    second = msgspec.structs.replace(second, name="star_tracker_b", bus="usb1")
+    devices = (*(d for d in board.devices if d.bus != "usb1"), second)
     with pytest.raises(ConfigError, match="one star tracker is flown, and star_tracker is it"):
         build(PROFILE._replace(board=msgspec.structs.replace(board, devices=devices)))
 

@@ -299,3 +299,18 @@ def test_only_a_select_can_be_missing_without_its_bus(
     guard = BusGuard("bus", [], lambda: None, InlineWorker(), deque(), selects=selects)
     guard.note("chip", DeviceError("bus", address, cause), 0)
     assert guard.in_service is not whole
+
+
+def test_a_rail_is_ordered_on_again_when_the_unit_refuses_once() -> None:
+    bench = Bench(power=True)
+    bench.fly(1.5)
+    bench.bus.hang(Cause.STUCK_BUS, Rung.POWER)
+    while not bench.unit.switched:
+        bench.fly(0.005)
+    bench.unit.refuses = Cause.CHECKSUM
+    bench.fly(0.25)
+    assert bench.unit.switched == [("sensors", False)]
+    bench.unit.refuses = None
+    bench.fly(2.0)
+    assert bench.unit.switched == [("sensors", False), ("sensors", True)]
+    assert bench.guard.in_service

@@ -276,7 +276,7 @@ def test_the_board_s_lines_clear_the_bus_and_the_adapter_gets_its_pins_back(
     clock = Clock()
     open_buses(recovering(board, recovery), clock)
     chip = Lines.made[-1]
-    assert chip.arguments[3] == ("GPIO17", "GPIO27", "GPIO22", "GPIO5")  # the multiplexers' reset is an output too
+    assert chip.arguments[3] == ("GPIO24", "GPIO27", "GPIO22", "GPIO5")  # the multiplexers' reset is an output too
     arguments, named = seen["i2c"]
     assert arguments[:3] == ("i2c_a", "/dev/i2c-1", 10)
     before = clock.looks

@@ -80,7 +80,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     shunt_ohm: Annotated[float, Meta(gt=0.0, le=10.0)]
     max_current_a: Annotated[float, Meta(gt=0.0, le=10_000.0)]
     averages: Literal[1, 4, 16, 64] = 4
-    slow_every: Annotated[int, Meta(ge=1, le=1000)] = 4
+    slow_every: Annotated[int, Meta(ge=2, le=1000)] = 4
 
     def __post_init__(self) -> None:
         """Refuse a shunt that saturates below the channel's current."""

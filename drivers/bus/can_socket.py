@@ -162,7 +162,12 @@ class DropCount:
         """Total after the ancillary data of one datagram."""
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == SO_RXQ_OVFL and len(data) >= _DROPS.size:
-                self.total = self._before + int(_DROPS.unpack_from(data)[0])
+                return self.total_of(int(_DROPS.unpack_from(data)[0]))
+        return self.total
+
+    def total_of(self, count: int) -> int:
+        """Total after a count that came along with a datagram."""
+        self.total = self._before + count
         return self.total
 
 

@@ -26,6 +26,7 @@ from ipaddress import AddressValueError, IPv4Address
 import msgspec
 from msgspec import Struct
 
+from drivers.bus.batch import DatagramBatch, available
 from drivers.bus.can_socket import MAX_DATA, STANDARD_MASK, DropCount, check_frame, enlarge_receive_buffer
 from drivers.bus.counted import opening_error
 from drivers.bus.protocol import CanFrame
@@ -39,6 +40,8 @@ LONGEST_DATAGRAM = 448
 """A classic frame takes about 170 bytes; what is longer is cut and refused. Python keeps objects of this size ready."""
 REFUSED_A_CALL = 64
 """Datagrams refused in one call before it gives up."""
+BATCH = 64
+"""Datagrams that one system call takes."""
 LOOK_EVERY = 32
 _ANCILLARY = 32
 _new = tuple.__new__
@@ -129,10 +132,12 @@ class UdpCanBus:
         self._hop_limit = hop_limit
         self._filters = None if filters is None else frozenset(filters)
         self._drops = DropCount()
+        self._until_look = 0
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(_Wire).decode
         # All between time stamp and data of frames with eight bytes that were taken: equal bytes mean the same again.
         self._shapes: dict[bytes, tuple[int, bool]] = {}
+        self._batch = DatagramBatch(LONGEST_DATAGRAM, BATCH) if available() else None
         self._open()
 
     # -- CanBus
@@ -174,35 +179,10 @@ class UdpCanBus:
     def drain(self, limit: int) -> list[CanFrame]:
         """Up to ``limit`` frames that have arrived, oldest first. Raises as ``receive`` when there is none."""
         frames: list[CanFrame] = []
-        append, recv, frame_of, find = frames.append, self._recv, self._frame, self._shapes.get
-        tries = limit + REFUSED_A_CALL
-        while tries and limit:
-            # One look at the drop count, then the short way until the next.
-            try:
-                frame = frame_of(self._look())
-                if frame is not None:
-                    append(frame)
-                    limit -= 1
-                tries -= 1
-                for _ in range(min(LOOK_EVERY - 1, limit, tries)):
-                    tries -= 1
-                    datagram = recv(LONGEST_DATAGRAM)
-                    # As in _frame, here without a call: most frames come this way.
-                    known = find(datagram[_SHAPE_AT:_SHAPE_TO])
-                    if known is not None and datagram[_DATA_AT:] == _TAIL and datagram[:_STAMP_AT] == _HEAD:
-                        append(_new(CanFrame, (known[0], datagram[_SHAPE_TO:_DATA_AT], known[1])))
-                        limit -= 1
-                        continue
-                    frame = frame_of(datagram)
-                    if frame is not None:
-                        append(frame)
-                        limit -= 1
-            except BlockingIOError:
-                break
-            except OSError as error:
-                if frames:
-                    break  # the next call tells
-                raise self._failure(error.errno) from None
+        if self._batch is None:
+            self._drain_singly(frames, limit)
+        else:
+            self._drain_batches(self._batch, frames, limit)
         self.counters.received += len(frames)
         return frames
 
@@ -227,6 +207,52 @@ class UdpCanBus:
         self._out.close()
 
     # -- inside
+
+    def _drain_batches(self, batch: DatagramBatch, frames: list[CanFrame], limit: int) -> None:
+        append, find, frame_of, size = frames.append, self._shapes.get, self._frame, batch.size
+        refused = 0
+        while len(frames) < limit and refused < REFUSED_A_CALL:
+            wanted = min(limit - len(frames), BATCH)
+            try:
+                count = batch.receive(self._in.fileno(), wanted)
+            except OSError as error:
+                if frames:
+                    return  # the next call tells
+                raise self._failure(error.errno) from None
+            data, at = batch.data, 0
+            for length in batch.lengths:
+                end = at + length
+                # As in _frame, here without a call: most frames come this way.
+                known = find(data[at + _SHAPE_AT : end + _SHAPE_TO])
+                if known is not None and data[end + _DATA_AT : end] == _TAIL and data[at : at + _STAMP_AT] == _HEAD:
+                    append(_new(CanFrame, (known[0], data[end + _SHAPE_TO : end + _DATA_AT], known[1])))
+                else:
+                    frame = frame_of(data[at:end])
+                    if frame is not None:
+                        append(frame)
+                    else:
+                        refused += 1
+                at += size
+            if count < wanted:
+                break
+        if batch.drops is not None:
+            self.counters.dropped = self._drops.total_of(batch.drops)
+
+    def _drain_singly(self, frames: list[CanFrame], limit: int) -> None:
+        tries = limit + REFUSED_A_CALL
+        while len(frames) < limit and tries:
+            tries -= 1
+            try:
+                frame = self._frame(self._look() if not self._until_look else self._recv(LONGEST_DATAGRAM))
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if frames:
+                    return
+                raise self._failure(error.errno) from None
+            self._until_look = max(0, self._until_look - 1)
+            if frame is not None:
+                frames.append(frame)
 
     def _open(self) -> None:
         group, port = self._group

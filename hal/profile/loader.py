@@ -424,6 +424,9 @@ def _check_devices(board: BoardConfig, lines: _Lines) -> None:
             raise lines.error([*path, "mount", "normal"], "must be a unit vector within 1 %")
         if device.rate_hz > board.rates.fast_hz:
             raise lines.error([*path, "rate_hz"], f"is above the board's fast rate {board.rates.fast_hz}")
+        if device.rate_hz > 0.0 and device.timeout_ms < 1000.0 / device.rate_hz:
+            why = f"is {device.timeout_ms}; stale before the next sample at {device.rate_hz:g} Hz"
+            raise lines.error([*path, "timeout_ms"], f"{why}: at least {1000.0 / device.rate_hz:.0f} is needed")
     canopen = {device.bus for device in board.devices if device.role == "valve_node"}
     for index, device in enumerate(board.devices):
         if device.role in ("bms", "radar") and device.bus in canopen:

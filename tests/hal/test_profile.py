@@ -192,6 +192,8 @@ def test_share_of_a_spanning_set_is_near_one_and_of_a_flat_one_zero() -> None:
         ("nodes: [core,", "nodes: [kitchen,", "nodes", "no thermal node kitchen"),
         ("name: mag\n", "name: imu\n", "devices", "already taken"),
         ("rate_hz: 10\n", "rate_hz: 400\n", "rate_hz", "fast rate"),
+        ("timeout_ms: 500\n    mount: {position_m: [0.0, -0.9", "timeout_ms: 99\n    mount: {position_m: [0.0, -0.9",
+         "timeout_ms", "at least 100 is needed"),
         ("role: imu\n", "role: imu_backup\n", "devices", "exactly one device with role imu"),
         ("valve_enable: GPIO27", "valve_enable: GPIO24", "lines", "three different lines"),
         ("valve_enable: GPIO27", "valve_enable: ''", "lines", "three different lines"),

@@ -1,20 +1,20 @@
-"""TI TMP423, local and three remote diode temperatures: every channel is a number or ``None``, in one known range.
+"""TI TMP421 to TMP423, local and one to three remote diodes: every channel is a number or ``None``, in a known range.
 
 Register map and formats: TI SBOS398C, tables 2 to 6. The chip runs in the extended range (-64 .. 191 deg C, offset 64,
 1/16 deg C): there an answer of all zeros is -64 deg C, which no local sensor reaches, so a dead bus or a register not
 yet converted can't pass for 0 deg C. Low byte: bit 0 OPEN (remote only), bit 1 /PVLD, bits 3..2 zero.
 
 ``initialise`` resets the chip, so no result of the other range survives; until each channel has converted, ``acquire``
-returns ``None``. A sample is four two-byte reads (each from one conversion) and a look at configuration 1, because
-after a brown-out the chip answers in the other range; every ``scrub_every``-th looks at one more register of the
-configuration. A shorted diode reads -64 deg C; both faults are ``None``.
+returns ``None``. A sample is a two-byte read a channel (each from one conversion) and a look at configuration 1,
+because after a brown-out the chip answers in the other range; every ``scrub_every``-th looks at one more register of
+the configuration. A shorted diode reads -64 deg C; both faults are ``None``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -52,11 +52,12 @@ MANUFACTURER_ID = 0xFE
 DEVICE_ID = 0xFF
 
 TEXAS_INSTRUMENTS = b"\x55"
-TMP423 = b"\x23"
+DEVICES = {421: b"\x21", 422: b"\x22", 423: b"\x23"}
+"""DEVICE_ID of each part of the family."""
 EXTENDED_RANGE = b"\x04"
 """RANGE, and SD = 0: converts continuously."""
-ALL_CHANNELS = b"\x7c"
-"""REN3, REN2, REN, LEN, and RC (resistance correction)."""
+ALL_CHANNELS = {421: b"\x1c", 422: b"\x3c", 423: b"\x7c"}
+"""REN3, REN2, REN as far as the part has them, LEN, and RC (resistance correction)."""
 TWO_PER_SECOND = b"\x05"
 
 EXTENDED_OFFSET_C = 64.0
@@ -70,10 +71,7 @@ WAIT_POLLS = 3
 """Samples to wait for all four channels to convert for the first time (about half a second in all)."""
 _NOT_CONVERTED = bytes(2)
 _RANGE = Setting("configuration 1", CONFIGURATION_1, EXTENDED_RANGE)
-_TABLE = (
-    _RANGE, Setting("configuration 2", CONFIGURATION_2, ALL_CHANNELS),
-    Setting("conversion rate", CONVERSION_RATE, TWO_PER_SECOND),
-)
+_RATE = Setting("conversion rate", CONVERSION_RATE, TWO_PER_SECOND)
 
 REGISTERS = (
     Register("LOCAL", 0x00, 2), Register("REMOTE_1", 0x01, 2), Register("REMOTE_2", 0x02, 2),
@@ -88,13 +86,24 @@ REGISTERS = (
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    """``nodes``: at which thermal node each channel stands, local first.
+    """``nodes``: at which thermal node each channel stands, local first. ``device``: which of the family it is.
 
     ``scrub_every``: samples between two looks at a register of the configuration beside the range; 0 for never.
     """
 
     nodes: Annotated[tuple[str, ...], Meta(max_length=CHANNELS)] = ()
     scrub_every: Annotated[int, Meta(ge=0, le=10_000)] = 16
+    device: Literal[421, 422, 423] = 423
+
+    def __post_init__(self) -> None:
+        """Refuse more nodes than the part has channels."""
+        if len(self.nodes) > self.channels:
+            raise ValueError(f"a TMP{self.device} has {self.channels} channels, not {len(self.nodes)}")
+
+    @property
+    def channels(self) -> int:
+        """Channels of the part: the local one and 1 to 3 remote diodes."""
+        return self.device - 419
 
 
 def channel_c(data: bytes, channel: int, extended: bool = True, place: Place = NOWHERE) -> float | None:
@@ -136,18 +145,20 @@ CODECS = (
 
 
 class Device(ConfiguredDevice):
-    """One TMP423."""
+    """One TMP421, TMP422 or TMP423."""
 
     def __init__(self, bus: I2cBus, address: int, settings: Settings) -> None:
         super().__init__(bus, address, settings.scrub_every)
         self.settings = settings
+        self._table = (_RANGE, Setting("configuration 2", CONFIGURATION_2, ALL_CHANNELS[settings.device]), _RATE)
+        self._channels = range(settings.channels)
 
     def identify(self) -> Generator[None, None, str]:
         """Maker and device: 2 transactions. Raises WRONG_ID."""
         self._expect(MANUFACTURER_ID, TEXAS_INSTRUMENTS, Cause.WRONG_ID, "manufacturer id")
         yield
-        self._expect(DEVICE_ID, TMP423, Cause.WRONG_ID, "device id")
-        return "TI TMP423"
+        self._expect(DEVICE_ID, DEVICES[self.settings.device], Cause.WRONG_ID, "device id")
+        return f"TI TMP{self.settings.device}"
 
     def initialise(self) -> Generator[None, None, None]:
         """Identity, reset, extended range, all channels, 2 conversions a second: 9 transactions."""
@@ -156,19 +167,19 @@ class Device(ConfiguredDevice):
         # The reset clears the results; the range is set long before the first conversion ends (115 ms a channel).
         self._write(SOFTWARE_RESET, b"\x00")
         yield
-        yield from self._configure(_TABLE)
+        yield from self._configure(self._table)
         # The range is looked at with every sample; the turn is for the others.
-        self._settings = _TABLE[1:]
+        self._settings = self._table[1:]
         self._await_first_conversion()
 
     def acquire(self) -> Generator[None, None, TemperatureSample | None]:
-        """All four channels: 5 transactions, now and then 6; ``None`` until each channel has converted once.
+        """All channels: one transaction each and one more, now and then two; ``None`` until each has converted once.
 
         A diode shorted from the start looks like a channel not converted yet; it becomes ``None`` in the sample when
         the wait is over.
         """
         values: list[float | None] = []
-        for channel in range(CHANNELS):
+        for channel in self._channels:
             data = self._read(channel, 2)
             if self._awaiting and data == _NOT_CONVERTED and not self._given_up_waiting():
                 return None

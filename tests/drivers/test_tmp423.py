@@ -180,3 +180,8 @@ def test_any_bytes_are_a_temperature_missing_or_a_refusal(data: bytes, channel: 
     except DeviceError:
         return
     assert value is None or -128.0 <= value <= 155.0
+
+
+def test_more_nodes_than_the_part_has_channels_are_refused() -> None:
+    with pytest.raises(msgspec.ValidationError, match="a TMP421 has 2 channels, not 3"):
+        msgspec.convert({"nodes": ["a", "b", "c"], "device": 421}, type=tmp423.Settings, strict=True)

@@ -124,3 +124,18 @@ def test_a_lost_acknowledge_in_the_middle_of_a_sample_is_named_and_the_next_is_w
         finish(steps)
     assert (caught.value.bus, caught.value.cause) == ("i2c-bus.0", Cause.NACK_ADDRESS)
     assert finish(device.acquire()).celsius == pytest.approx((-10.0, 21.0, 22.0, 23.0), abs=TOLERANCE_C)
+
+
+@pytest.mark.parametrize(("device", "channels"), [(421, 2), (422, 3)])
+def test_the_smaller_parts_of_the_family(
+    start_board: Callable[..., QemuBoard], finish: Run, device: int, channels: int
+) -> None:
+    board = start_board(f"tmp{device},bus=i2c-bus.0,address={ADDRESS:#x},id=t0")
+    driver = Device(board.i2c(0), ADDRESS, Settings(device=device))  # type: ignore[arg-type]
+    finish(driver.initialise())
+    wanted = (-25.0, 100.0, 63.9375)[:channels]
+    set_all(board, *wanted)
+    assert finish(driver.acquire()).celsius == pytest.approx(wanted, abs=TOLERANCE_C)
+    with pytest.raises(DeviceError) as refused:
+        finish(Device(board.i2c(0), ADDRESS, Settings()).identify())
+    assert refused.value.cause is Cause.WRONG_ID

@@ -23,7 +23,7 @@ from hal.frames import (
     rotation_vector,
 )
 from hal.profile import ConfigError, load_profile
-from hil.log_replay import LogError, read_sensor_log
+from hil.log_replay import LogError, playable, read_sensor_log
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 IMU = DATA / "flight_log_excerpt_imu.csv.gz"
@@ -141,7 +141,7 @@ def test_log_of_any_rate_and_epoch_gives_its_attitude(tmp_path: Path, hz: float,
 @pytest.mark.parametrize("fast_hz", [100, 500])
 def test_the_board_rate_does_not_matter(tmp_path: Path, fast_hz: int) -> None:
     imu, _ = write_logs(tmp_path, 200.0, 12.0)
-    profile = load_profile("bench-12kg", "bench-rpi")
+    profile = playable(load_profile("bench-12kg", "bench-rpi"))
     rates = msgspec.structs.replace(profile.board.rates, fast_hz=fast_hz)
     devices = tuple(msgspec.structs.replace(d, rate_hz=min(d.rate_hz, fast_hz)) for d in profile.board.devices)
     board = msgspec.structs.replace(profile.board, rates=rates, devices=devices)

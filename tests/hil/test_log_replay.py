@@ -29,7 +29,7 @@ DATA = Path(__file__).resolve().parent.parent / "data"
 
 @pytest.fixture(scope="module")
 def profile() -> Profile:
-    return load_profile("bench-12kg", "bench-rpi")
+    return playable(load_profile("bench-12kg", "bench-rpi"))
 
 
 def write(folder: Path, text: str, name: str = "log.csv") -> Path:

@@ -391,12 +391,12 @@ def chip(
     as_json: JsonOption = False,
 ) -> None:
     """One chip on the bench: a sample, a register, all registers, a write; or bytes decoded without any chip."""
-    from firmware_py.cli import bench
+    from firmware_py.cli import chip as one
 
     def show() -> int:
         if action == "decode":
-            return bench.decode(name, what, value, as_json)
-        return bench.chip(name, action, what, value, board, rig, body, arm, as_json)
+            return one.decode(name, what, value, as_json)
+        return one.chip(name, action, what, value, board, rig, body, arm, as_json)
 
     raise typer.Exit(_at_the_bench(show))
 

@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from typer.testing import CliRunner
 
 from drivers.errors import Cause, DeviceError
-from firmware_py.cli import bench
+from firmware_py.cli import bench, chip
 from firmware_py.cli.main import app
 from firmware_py.probe import Finding, Verdict
 from hal.hardware import Hardware
@@ -418,7 +418,7 @@ def test_every_codec_of_every_part_gives_text_and_json_or_a_refusal() -> None:
     from hypothesis import given, settings
     from hypothesis import strategies as st
 
-    codecs = {part: bench._codecs(part) for part in bench._parts()}
+    codecs = {part: chip.codecs_of(part) for part in chip.parts()}
     assert sum(map(bool, codecs.values())) > 20
 
     @settings(max_examples=5, deadline=None, derandomize=True)
@@ -432,7 +432,7 @@ def test_every_codec_of_every_part_gives_text_and_json_or_a_refusal() -> None:
                     value = codec.decode(raw)
                 except DeviceError:
                     continue
-                assert isinstance(bench._text(value), str)
-                assert json.dumps(bench._plain(value)) is not None, f"{part} {codec.name}"
+                assert isinstance(bench.text_of(value), str)
+                assert json.dumps(bench.plain(value)) is not None, f"{part} {codec.name}"
 
     check()

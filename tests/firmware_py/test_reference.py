@@ -30,6 +30,7 @@ from fdir.monitors import MONITORS
 from fdir.safe import EXIT_CONDITIONS
 from firmware_py import mission
 from firmware_py.cli import bench, main
+from firmware_py.cli import chip as one_chip
 from firmware_py.mission import load_mission
 from firmware_py.probe import Verdict
 from firmware_py.reference import (
@@ -382,10 +383,10 @@ def test_the_guide_s_board_line_fits_the_board_that_ships(chip: dict[str, Any], 
 
 
 def test_the_guide_s_bytes_decode_as_shown(chip: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.decode("tmp117", "RESULT", "0c80", False) == 0
+    assert one_chip.decode("tmp117", "RESULT", "0c80", False) == 0
     assert f"    $ qiki chip tmp117 decode RESULT 0c80\n    {capsys.readouterr().out}" in CHIP
     with pytest.raises(bench.BenchError) as refused:
-        bench.decode("tmp117", "RESULT", "8000", False)
+        one_chip.decode("tmp117", "RESULT", "8000", False)
     assert f"    qiki: {refused.value}\n          {refused.value.next_step}\n" in CHIP
 
 
@@ -458,7 +459,7 @@ def test_the_board_guide_s_probe_shows_what_the_real_one_finds(capsys: pytest.Ca
 
 
 def test_the_board_guide_s_registers_and_codecs_exist(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.decode("ina228", "VBUS", "217eb0", False) == 0
-    assert bench.chip("bus_monitor", "read", "VBUS", None, "qiki-rpi", True, None, False, False) == 0
-    assert bench.chip("bus_monitor", "write", "ADC_CONFIG", "f924", "qiki-rpi", True, None, True, False) == 0
+    assert one_chip.decode("ina228", "VBUS", "217eb0", False) == 0
+    assert one_chip.chip("bus_monitor", "read", "VBUS", None, "qiki-rpi", True, None, False, False) == 0
+    assert one_chip.chip("bus_monitor", "write", "ADC_CONFIG", "f924", "qiki-rpi", True, None, True, False) == 0
     assert capsys.readouterr().out

@@ -1,70 +1,99 @@
-"""Turns a wanted wrench into nozzle duties that make exactly its direction, for the least propellant.
+"""Turns a wanted wrench into nozzle duties that make exactly its direction, for the least propellant possible.
 
-The linear program ``min cost.x, W x = b, x >= 0`` is solved by table: an optimal basis is one whose dual vertex
-``y = c_B B^-1`` keeps ``W^T y <= c``, and for a given ``b`` the optimal vertex is the one with the greatest ``y.b``
-(Bertsimas and Tsitsiklis, Introduction to Linear Optimization, 1997, sections 4.3 and 5.2). All bases of the 6 x n
-wrench matrix are inverted once, at load. A tiny spread of the costs removes degeneracy, so that each vertex has one
-basis.
+The linear programme is ``min cost.x, W x = b, 0 <= x <= 1``. Its dual ``max y.b - sum max(0, W^T y - cost)`` is concave
+and piecewise linear in ``y``, so it is greatest at a vertex of the arrangement of the planes ``w_i.y = cost_i``: at
+``y = cost_B B^-1`` of some basis B of the 6 x n wrench matrix (Bertsimas and Tsitsiklis, Introduction to Linear
+Optimization, 1997, sections 4.3 and 5.2). All bases are inverted once, at load, so the exact optimum of any wrench is
+one product with a table and one search for its greatest entry. A first, small table holds the bases that are optimal
+without the upper bound (no other column is worth its price); they serve while no duty passes 1.
 
-The bound ``x <= 1`` needs a second table: the attainable wrenches are the zonotope ``{W x, 0 <= x <= 1}``, whose
-facets are spanned by five columns each (McMullen, "On zonotopes", Trans. AMS 159, 1971). Where the cheapest solution
-exceeds one, the nozzles above are set to full and the rest of the wrench is made by the others; where that fails, it
-is blended with the zonotope's own, least saturated solution (exact wrench either way, up to a quarter above the least
-propellant). Beyond the boundary the wrench is shortened along its direction.
+What can be attained is the zonotope ``{W x, 0 <= x <= 1}``; its facets are spanned by five columns each (McMullen, "On
+zonotopes", Trans. AMS 159, 1971), and beyond its boundary a wrench is shortened along its own direction. Failed
+nozzles change the facets' distances and bar bases; the tables of every single failure and every pair are made at load.
+A tiny spread of the costs gives each wrench one optimal basis; where rounding picks the neighbour of the right one, and
+for bodies with more nozzles than all bases fit a table, a bounded dual simplex goes on from there.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
-from itertools import combinations
-from math import comb, sin
+from itertools import chain, combinations, islice
+from math import comb, isfinite, sin
 
 import numpy as np
 import numpy.typing as npt
 
+from firmware_py.gnc.simplex import BoundedSimplex, bounded_least_squares
 from hal.profile.body import BodyConfig
 from hal.profile.controllability import wrench_matrix
 
-__all__ = ["Allocator", "bounded_least_squares"]
+__all__ = ["Allocator"]
 
 Array = npt.NDArray[np.float64]
+Wrench = Array | tuple[float, ...]
 
 COST_SPREAD = 1e-6
 """Relative spread of the costs against degeneracy; it bounds the fuel excess over the true optimum."""
-COLUMN_SPREAD = 1e-7
-"""Relative spread of the columns that puts the zonotope in general position; it bounds the wrench error at
-saturation."""
-REACH_SLACK = 2e-6
+REACH_SLACK = 1e-12
 """Outward shift of every facet, in greatest thrusts: a push along the edge of what a lost cluster leaves must not fall
-victim to the spread of the columns."""
+victim to rounding."""
+INSIDE = 1.0 - 1e-9
+"""Share of the boundary at which a saturated wrench is made."""
+LEAST_SHARE = 1e-7
+"""Share of a wrench below which its direction counts as out of reach."""
+FEASIBLE = 1e-11
+"""Duty beyond 0..1 that is rounding."""
 DUAL_TOLERANCE = 1e-10
+REGULAR = 1e-9
+"""Least determinant of a basis, columns in greatest thrusts and radii of gyration."""
+DELICATE = 1e3
+"""Largest entry of an inverse (in those units) above which its product is refined once."""
 CHUNK = 20_000
 MOST_TABLES = 256
+"""Masks kept ready: every single and double failure of 16 nozzles, and as many again of the moment (cooldowns)."""
 ALL_BASES_UP_TO = 18
-"""Nozzle count up to which every basis is kept, so that any failed set has its table."""
+"""Nozzle count up to which every basis is kept."""
 MOST_VIOLATIONS = 4
 """Above that count only bases are kept that at most this many failed nozzles make optimal."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
-    """Optimal bases over the nozzles that still work."""
+class _Bases:
+    """Every basis: its columns (k, 6), inverse (k, 6, 6), member mask, and whether rounding of its product counts."""
 
-    failed: int
-    alive: npt.NDArray[np.bool_]
-    vertices: Array
-    inverses: Array
     columns: npt.NDArray[np.intp]
+    inverses: Array
+    members: npt.NDArray[np.int64]
+    delicate: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class _Zonotope:
-    """Facets of what the nozzles that still work can make: normal, reach along it both ways, the five columns in it."""
+class _Prices:
+    """What follows from the costs: dual vertices (k, 6) and (6, k), gains of each column above its price (k, n), which
+    those are (k, n) and as a mask (k,)."""
 
-    normals: Array
-    support: Array
-    support_negative: Array
-    facets: npt.NDArray[np.intp]
+    cost: Array
+    vertices: Array
+    vertices_t: Array
+    gains: Array
+    dear: npt.NDArray[np.bool_]
+    over: npt.NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class _Table:
+    """What one set of failed nozzles leaves: the bases that are cheapest without the upper bound, then (made when first
+    needed) their solutions, the dual constants of all bases, and one over the distances of the facets."""
+
+    failed: int
+    alive: npt.NDArray[np.bool_]
+    cheapest: npt.NDArray[np.intp]
+    vertices_t: Array
+    solutions: list[Array] | None = None
+    delicate: npt.NDArray[np.bool_] | None = None
+    constants: Array | None = None
+    closeness: Array | None = None
 
 
 class Allocator:
@@ -88,274 +117,270 @@ class Allocator:
         # Radius of gyration turns torque into force of like effect: only for conditioning and the best-effort fit.
         length = float(np.sqrt(np.trace(inertia) / (3.0 * mass)))
         self._row_scale = np.array([1.0, 1.0, 1.0, 1.0 / length, 1.0 / length, 1.0 / length]) / self.thrust.max()
+        self._scaled = self.wrenches * self._row_scale[:, None]
         # Without linear structure: equal steps would cancel in sums over symmetric nozzles.
         spread = np.array([(43758.5453 * abs(sin(12.9898 * (n + 1)))) % 1.0 for n in range(self.count)])
-        self._cost = self.thrust / self.thrust.max() * (1.0 + COST_SPREAD * spread)
-        self._enumerate_bases()
-        self._enumerate_facets()
-        self._tables: dict[int, _Table] = {}
-        self._zonotopes: dict[int, _Zonotope] = {}
+        self._base_cost = self.thrust / self.thrust.max() * (1.0 + COST_SPREAD * spread)
+        self._bits: npt.NDArray[np.int64] = np.int64(1) << np.arange(self.count, dtype=np.int64)
+        self._bases, self._prices = self._enumerate_bases()
+        self._complete = self.count <= ALL_BASES_UP_TO
+        self._normals_t = self._enumerate_normals()
+        rising = self.wrenches.T @ self._normals_t
+        self._rising = np.where(rising > REACH_SLACK, rising, 0.0)
+        self._simplex = BoundedSimplex(self.wrenches, self._row_scale)
+        self._tables: OrderedDict[int, _Table] = OrderedDict()
         self._failed = 0
+        self._zero = np.zeros(self.count)
+        self._pending: _Prices | None = None
+        self.refused = 0
+        """Wrenches that were not finite: all valves shut, share 0."""
         self._table = self._make_table(0)
-        for failed in (0, *(1 << nozzle for nozzle in range(self.count))):
-            self._make_zonotope(self._make_table(failed))
+        pairs = (1 << a | 1 << b for a, b in combinations(range(self.count), 2))
+        for failed in islice(chain((0,), (1 << n for n in range(self.count)), pairs), MOST_TABLES // 2 + 16):
+            self._make_table(failed)
 
     @property
     def failed(self) -> int:
         """Mask of the nozzles that are not used."""
         return self._failed
 
+    @property
+    def costs(self) -> Array:
+        """Price of each nozzle's full duty (n,), 1 for the strongest nozzle at no extra cost."""
+        return self._prices.cost
+
     def set_failed(self, mask: int) -> None:
-        """Use only nozzles whose bit in ``mask`` is clear. Single failures are ready; others take some ms once."""
+        """Use only nozzles whose bit in ``mask`` is clear; any mask is switched to within a fast tick."""
         self._failed = mask
         self._table = self._make_table(mask)
 
-    def allocate(self, wrench: Array | tuple[float, ...], failed: int | None = None) -> tuple[Array, float]:
+    def set_costs(self, factors: Array) -> None:
+        """Weigh each nozzle's propellant (n,), factors of 1 and above: heat of its cluster, burn time left, charge.
+
+        All tables are made anew, some ms of work; in flight call it at the slow rate and only when factors have
+        really changed. Raises ValueError for factors that are not finite and positive, or not one a nozzle.
+        """
+        factors = np.asarray(factors, dtype=np.float64)
+        if factors.shape != (self.count,) or not np.isfinite(factors).all() or factors.min() <= 0.0:
+            raise ValueError(f"costs must be {self.count} finite positive factors")
+        self._prices = self._price(self._base_cost * factors)
+        self._tables.clear()
+        self._table = self._make_table(self._failed)
+
+    def allocate(self, wrench: Wrench, failed: int | None = None) -> tuple[Array, float]:
         """Duties (n,) that make ``wrench`` (N, N m about the centre of mass), and the share of it that they reach.
 
         The share is 1 inside the attainable set. On its boundary the wrench is shortened without turning. If the
         nozzles left can't make the direction at all, the duties are the closest fit, torque before force, and the
-        share is the part of the wanted wrench that the fit makes along it.
+        share is the part of the wanted wrench that the fit makes along it. A wrench that is not finite is counted and
+        leaves every valve shut.
         """
-        table = self._table if failed is None else self._make_table(failed)
-        b = np.asarray(wrench, dtype=np.float64)
-        duty = np.zeros(self.count)
-        if not len(table.vertices):
-            return self._closest(table, b)
-        best = int((table.vertices @ b).argmax())
-        x = table.inverses[best] @ b
-        top = float(x.max())
-        if float(x.min()) < -1e-6 * top:
-            return self._closest(table, b)
-        duty[table.columns[best]] = x
-        np.maximum(duty, 0.0, out=duty)
-        if top <= 1.0:
-            return duty, 1.0
-        return self._saturated(table, b, duty)
+        table = self._table if failed is None or failed == self._failed else self._make_table(failed)
+        b = wrench if isinstance(wrench, np.ndarray) else np.array(wrench)
+        solutions = table.solutions
+        if solutions is None:
+            solutions = self._solve_cheapest(table)
+        if solutions and isfinite(sum(b.tolist())):
+            best = b.dot(table.vertices_t).argmax()
+            duty: Array = solutions[best].dot(b)
+            if table.delicate is not None and table.delicate[best]:
+                duty += solutions[best].dot(b - self.wrenches.dot(duty))
+            # The search for an index is the fastest way to an extreme of a short array.
+            least = duty[duty.argmin()]
+            if least >= -FEASIBLE and duty[duty.argmax()] <= 1.0:
+                if least < 0.0:
+                    np.maximum(duty, 0.0, out=duty)
+                return duty, 1.0
+        return self._bounded(table, b)
 
-    def peak(self, wrench: Array | tuple[float, ...], failed: int | None = None) -> float:
+    def peak(self, wrench: Wrench, failed: int | None = None) -> float:
         """Greatest duty of the cheapest solution if duties could exceed 1; above 1 the wrench costs more than need be.
 
         Infinite for a direction that the nozzles left cannot make.
         """
         table = self._table if failed is None else self._make_table(failed)
         b = np.asarray(wrench, dtype=np.float64)
-        if not len(table.vertices):
+        if not len(table.cheapest):
             return np.inf
-        x = table.inverses[int((table.vertices @ b).argmax())] @ b
+        x = self._bases.inverses[table.cheapest[int((b @ table.vertices_t).argmax())]] @ b
         top = float(x.max())
         return np.inf if float(x.min()) < -1e-6 * top else top
 
-    def largest_scale(self, wrench: Array | tuple[float, ...]) -> float:
+    def largest_scale(self, wrench: Wrench, failed: int | None = None) -> float:
         """How often ``wrench`` fits into what the nozzles can make together (1 = just attainable).
 
-        Zero for a direction that the nozzles left cannot make.
+        Zero for a direction that the nozzles left cannot make, infinite for no wrench.
         """
-        return self._reach(self._make_zonotope(self._table), np.asarray(wrench, dtype=np.float64))[0]
+        table = self._table if failed is None else self._make_table(failed)
+        return self._reach(table, np.asarray(wrench, dtype=np.float64))
+
+    def largest_scale_beside(self, kept: Wrench, wrench: Wrench, failed: int | None = None) -> float:
+        """How often ``wrench`` can be made beside ``kept``; below zero if ``kept`` alone is out of reach."""
+        table = self._table if failed is None else self._make_table(failed)
+        closeness = self._closeness(table)
+        # With 1/h of each facet: t = (h - n.kept) / n.wrench = (1 - c n.kept) / (c n.wrench).
+        along = (np.asarray(wrench, dtype=np.float64) @ self._normals_t) * closeness
+        room = 1.0 - (np.asarray(kept, dtype=np.float64) @ self._normals_t) * closeness
+        if float(room.min()) < -FEASIBLE:
+            return -1.0
+        ahead = along > 1e-15
+        return float((np.maximum(room[ahead], 0.0) / along[ahead]).min()) if ahead.any() else np.inf
+
+    # -- tables
 
     def _make_table(self, failed: int) -> _Table:
         known = self._tables.get(failed)
         if known is not None:
             return known
-        if len(self._tables) >= MOST_TABLES:
-            # Masks of the moment (cooldowns) come and go; the singles are quickly made again.
-            self._tables.clear()
-        usable = ((self._basis_mask & failed) == 0) & ((self._violated & ~np.int64(failed)) == 0)
+        while len(self._tables) >= MOST_TABLES:
+            self._tables.popitem(last=False)
+        bases, prices = self._bases, self._prices
+        mask = np.int64(failed)
+        usable = (((bases.members & mask) == 0) & ((prices.over & ~mask) == 0)).nonzero()[0]
         table = self._tables[failed] = _Table(
-            failed,
-            np.array([not failed >> n & 1 for n in range(self.count)]),
-            np.ascontiguousarray(self._vertices[usable]),
-            np.ascontiguousarray(self._inverses[usable]),
-            np.ascontiguousarray(self._columns[usable]),
+            failed, (self._bits & mask) == 0, usable, np.ascontiguousarray(prices.vertices[usable].T)
         )
         return table
 
-    def _make_zonotope(self, table: _Table) -> _Zonotope:
-        known = self._zonotopes.get(table.failed)
-        if known is not None:
-            return known
-        if len(self._zonotopes) >= MOST_TABLES:
-            self._zonotopes.clear()
-        keep = ((self._facet_mask & table.failed) == 0).nonzero()[0]
-        normals = self._facet_normals[keep]
-        projections = normals @ self._generic[:, table.alive]
-        zonotope = self._zonotopes[table.failed] = _Zonotope(
-            normals,
-            np.maximum(projections, 0.0).sum(axis=1) + REACH_SLACK,
-            np.maximum(-projections, 0.0).sum(axis=1) + REACH_SLACK,
-            self._facet_columns[keep],
-        )
-        return zonotope
+    def _solve_cheapest(self, table: _Table) -> list[Array]:
+        """The duties (n, 6) of each cheapest basis, to be multiplied by the wrench."""
+        bases, usable = self._bases, table.cheapest
+        solutions = np.zeros((len(usable), self.count, 6))
+        solutions[np.arange(len(usable))[:, None], bases.columns[usable]] = bases.inverses[usable]
+        delicate = bases.delicate[usable]
+        table.delicate = delicate if delicate.any() else None
+        table.solutions = list(solutions)
+        return table.solutions
 
-    def _enumerate_bases(self) -> None:
-        """Every basis with its inverse, dual vertex and the columns that forbid it (bit mask)."""
-        scaled = self.wrenches * self._row_scale[:, None]
-        bits = np.int64(1) << np.arange(self.count, dtype=np.int64)
-        vertices, inverses, columns, violated = [], [], [], []
+    def _constants(self, table: _Table) -> Array:
+        """Dual constants of all bases; minus infinity for those with a failed member."""
+        if table.constants is None:
+            constants = -(self._prices.gains @ table.alive)
+            constants[(self._bases.members & np.int64(table.failed)) != 0] = -np.inf
+            table.constants = constants
+        return table.constants
+
+    def _closeness(self, table: _Table) -> Array:
+        """One over the distance of every facet's plane from the origin."""
+        if table.closeness is None:
+            table.closeness = 1.0 / (table.alive.astype(np.float64) @ self._rising + REACH_SLACK)
+        return table.closeness
+
+    def _enumerate_bases(self) -> tuple[_Bases, _Prices]:
+        """Every basis with its inverse, and what the unweighted costs make of it."""
+        found: list[tuple[npt.NDArray[np.intp], Array]] = []
         combos = combinations(range(self.count), 6)
         total = comb(self.count, 6)
         for start in range(0, total, CHUNK):
             size = min(CHUNK, total - start)
-            flat = np.fromiter((n for c in _take(combos, size) for n in c), dtype=np.intp, count=6 * size)
+            flat = np.fromiter((n for c in islice(combos, size) for n in c), dtype=np.intp, count=6 * size)
             chosen = flat.reshape(size, 6)
-            matrices = scaled[:, chosen].transpose(1, 0, 2)
-            regular = np.abs(np.linalg.det(matrices)) > 1e-9
+            matrices = self._scaled[:, chosen].transpose(1, 0, 2)
+            regular = np.abs(np.linalg.det(matrices)) > REGULAR
             chosen, inverse = chosen[regular], np.linalg.inv(matrices[regular])
-            dual = np.einsum("kc,kcr->kr", self._cost[chosen], inverse)
-            slack = dual @ scaled - self._cost
-            np.put_along_axis(slack, chosen, -1.0, axis=1)
-            over = slack > DUAL_TOLERANCE
             if self.count > ALL_BASES_UP_TO:
-                few = over.sum(axis=1) <= MOST_VIOLATIONS
-                chosen, inverse, dual, over = chosen[few], inverse[few], dual[few], over[few]
-            vertices.append(dual * self._row_scale)
-            inverses.append(inverse * self._row_scale)
-            columns.append(chosen)
-            violated.append(over @ bits)
-        self._vertices = np.concatenate(vertices)
-        self._inverses = np.concatenate(inverses)
-        self._columns = np.concatenate(columns)
-        self._violated = np.concatenate(violated)
-        self._basis_mask = bits[self._columns].sum(axis=1)
+                dual = np.einsum("kc,kcr->kr", self._base_cost[chosen], inverse)
+                slack = dual @ self._scaled - self._base_cost
+                np.put_along_axis(slack, chosen, -1.0, axis=1)
+                few = (slack > DUAL_TOLERANCE).sum(axis=1) <= MOST_VIOLATIONS
+                chosen, inverse = chosen[few], inverse[few]
+            found.append((chosen, inverse))
+        columns = np.concatenate([chosen for chosen, _ in found])
+        scaled = np.concatenate([inverse for _, inverse in found])
+        bases = _Bases(
+            columns, scaled * self._row_scale, self._bits[columns].sum(axis=1),
+            np.abs(scaled).max(axis=(1, 2)) > DELICATE,
+        )
+        self._bases = bases
+        return bases, self._price(self._base_cost)
 
-    def _enumerate_facets(self) -> None:
-        """Normals of every five columns, of a wrench matrix that is moved by 1e-7 into general position."""
-        rows, columns = np.indices(self.wrenches.shape)
-        noise = np.sin(12.9898 * (rows + 1) + 78.233 * (columns + 1) ** 1.5)
-        size = np.abs(self.wrenches * self._row_scale[:, None]).max()
-        self._generic = self.wrenches + COLUMN_SPREAD * size * noise / self._row_scale[:, None]
-        scaled = self._generic * self._row_scale[:, None]
+    def _price(self, cost: Array) -> _Prices:
+        columns, inverses = self._bases.columns, self._bases.inverses
+        vertices = np.einsum("kc,kcr->kr", cost[columns], inverses)
+        gains = vertices @ self.wrenches - cost
+        np.put_along_axis(gains, columns, 0.0, axis=1)
+        dear = gains > DUAL_TOLERANCE
+        return _Prices(
+            cost, vertices, np.ascontiguousarray(vertices.T), np.maximum(gains, 0.0), dear, dear @ self._bits
+        )
+
+    def _enumerate_normals(self) -> Array:
+        """(6, k): normals of every five independent columns, both ways, each plane once, of length 1 when scaled."""
         chosen = np.array(list(combinations(range(self.count), 5)), dtype=np.intp)
-        spans = scaled[:, chosen].transpose(1, 0, 2)
+        spans = self._scaled[:, chosen].transpose(1, 0, 2)
         normals = np.empty((len(chosen), 6))
         for row in range(6):
-            minor = np.delete(spans, row, axis=1)
-            normals[:, row] = (-1.0) ** row * np.linalg.det(minor)
+            normals[:, row] = (-1.0) ** row * np.linalg.det(np.delete(spans, row, axis=1))
         lengths = np.linalg.norm(normals, axis=1)
-        keep = lengths > 1e-14
-        self._facet_columns = chosen[keep]
-        self._facet_normals = normals[keep] / lengths[keep, None] * self._row_scale
-        self._facet_mask = (np.int64(1) << self._facet_columns.astype(np.int64)).sum(axis=1)
+        normals = normals[lengths > 1e-10] / lengths[lengths > 1e-10, None]
+        first = (np.abs(normals) > 1e-9).argmax(axis=1)
+        normals *= np.sign(normals[np.arange(len(normals)), first])[:, None]
+        _, index = np.unique(np.rint(normals * 1e9), axis=0, return_index=True)
+        normals = normals[np.sort(index)] * self._row_scale
+        return np.ascontiguousarray(np.concatenate([normals, -normals]).T)
 
-    @staticmethod
-    def _reach(zonotope: _Zonotope, b: Array) -> tuple[float, int, bool]:
-        """Scale at which the ray along ``b`` leaves the zonotope, the facet there and whether its normal points
-        back."""
-        if not len(zonotope.normals):
-            return 0.0, -1, False
-        along = zonotope.normals @ b
-        support = np.where(along >= 0.0, zonotope.support, zonotope.support_negative)
-        scale = support / np.maximum(np.abs(along), 1e-300)
-        facet = int(scale.argmin())
-        return float(scale[facet]), facet, bool(along[facet] < 0.0)
+    # -- beyond the small table
 
-    def _saturated(self, table: _Table, b: Array, cheapest: Array) -> tuple[Array, float]:
-        zonotope = self._make_zonotope(table)
-        scale, facet, backward = self._reach(zonotope, b)
-        wanted = scale * b
-        normal = -zonotope.normals[facet] if backward else zonotope.normals[facet]
-        free = zonotope.facets[facet]
-        edge = ((normal @ self._generic > 0.0) & table.alive).astype(np.float64)
-        edge[free] = 0.0
-        rest = (wanted - self.wrenches @ edge) * self._row_scale
-        spans = self.wrenches[:, free] * self._row_scale[:, None]
-        edge[free] = np.linalg.lstsq(spans, rest, rcond=1e-9)[0]
-        if edge.min() < -1e-3 or edge.max() > 1.0 + 1e-3:
-            edge = self._fit(table, wanted)
-        np.clip(edge, 0.0, 1.0, out=edge)
-        if scale <= 1.0:
-            return edge, scale
-        filled = self._fill(table, b, cheapest)
-        if filled is not None:
-            return filled, 1.0
-        # Both make b, so any blend does: the least share of the costlier one that brings every duty to 1 or below.
-        even = edge / scale
-        over = cheapest > 1.0
-        share = float(((cheapest[over] - 1.0) / (cheapest[over] - even[over])).max())
-        return np.minimum(cheapest + share * (even - cheapest), 1.0), 1.0
+    def _reach(self, table: _Table, b: Array) -> float:
+        closeness = self._closeness(table)
+        near = b.dot(self._normals_t)
+        near *= closeness
+        nearest = float(near[near.argmax()])
+        return 1.0 / nearest if nearest > 0.0 else np.inf
 
-    def _fill(self, table: _Table, b: Array, cheapest: Array) -> Array | None:
-        """Nozzles above full thrust set to full, the rest of ``b`` made by the others; None if that leads nowhere."""
-        duty = cheapest
-        full = np.zeros(self.count, dtype=bool)
-        for _ in range(4):
-            full |= duty > 1.0 + 1e-9
-            barred = table.failed | self._mask(full)
-            usable = (((self._basis_mask & barred) == 0) & ((self._violated & ~np.int64(barred)) == 0)).nonzero()[0]
-            if not len(usable):
-                return None
-            rest = b - self.wrenches @ full
-            best = usable[(self._vertices[usable] @ rest).argmax()]
-            x = self._inverses[best] @ rest
-            if float(x.min()) < -1e-6 * float(np.abs(x).max()):
-                return None
-            duty = full.astype(np.float64)
-            duty[self._columns[best]] = np.maximum(x, 0.0)
-            if float(x.max()) <= 1.0 + 1e-9:
-                return np.minimum(duty, 1.0)
-        return None
+    def _bounded(self, table: _Table, b: Array) -> tuple[Array, float]:
+        if not all(map(isfinite, b.tolist())):
+            self.refused += 1
+            return self._zero.copy(), 0.0
+        scale = self._reach(table, b)
+        if scale >= 1.0:
+            wanted, share = b, 1.0
+        elif scale >= LEAST_SHARE:
+            wanted, share = (scale * INSIDE) * b, scale
+        else:
+            return self._closest(table, b)
+        duty = self._optimum(table, wanted)
+        return (duty, share) if duty is not None else self._closest(table, b)
 
-    @staticmethod
-    def _mask(nozzles: npt.NDArray[np.bool_]) -> int:
-        return sum(1 << int(n) for n in nozzles.nonzero()[0])
+    def _optimum(self, table: _Table, b: Array) -> Array | None:
+        """The cheapest duties of an attainable wrench; None where rounding puts it just outside."""
+        bases, prices = self._bases, self._prices
+        if self._complete:
+            value = b.dot(prices.vertices_t)
+            value += self._constants(table)
+            best = int(value.argmax())
+        elif len(table.cheapest):
+            # A start for the simplex: the best vertex among those kept.
+            best = int((prices.vertices @ b - prices.gains @ table.alive)[self._unfailed(table)].argmax())
+            best = int(self._unfailed(table)[best])
+        else:
+            return None
+        columns, inverse = bases.columns[best], bases.inverses[best]
+        full = prices.dear[best]
+        if table.failed:
+            full = full & table.alive
+        duty = full.astype(np.float64)
+        rest = b - self.wrenches.dot(duty)
+        x = inverse.dot(rest)
+        if bases.delicate[best]:
+            x += inverse.dot(rest - self.wrenches[:, columns] @ x)
+        values = x.tolist()
+        least, most = min(values), max(values)
+        if least < -FEASIBLE or most > 1.0 + FEASIBLE:
+            return self._simplex.solve(b, prices.cost, table.alive, columns, full)
+        duty[columns] = x
+        if least < 0.0 or most > 1.0:
+            duty = np.minimum(np.maximum(duty, 0.0), 1.0)
+        return duty
 
-    def _fit(self, table: _Table, b: Array, torque_weight: float = 1.0) -> Array:
-        weight = self._row_scale.copy()
-        weight[3:] *= torque_weight
+    def _unfailed(self, table: _Table) -> npt.NDArray[np.intp]:
+        return ((self._bases.members & np.int64(table.failed)) == 0).nonzero()[0]
+
+    def _closest(self, table: _Table, b: Array) -> tuple[Array, float]:
+        weight = self._row_scale * np.array([1.0, 1.0, 1.0, 10.0, 10.0, 10.0])
         alive = table.alive.nonzero()[0]
         duty = np.zeros(self.count)
         duty[alive] = bounded_least_squares(self.wrenches[:, alive] * weight[:, None], b * weight)
-        return duty
-
-    def _closest(self, table: _Table, b: Array) -> tuple[Array, float]:
-        if not b.any():
-            return np.zeros(self.count), 1.0
-        duty = self._fit(table, b, torque_weight=10.0)
         scaled = b * self._row_scale
         made = (self.wrenches @ duty) * self._row_scale
         return duty, float(np.clip(made @ scaled / (scaled @ scaled), 0.0, 1.0))
-
-
-def _take(source: combinations[tuple[int, ...]], count: int) -> list[tuple[int, ...]]:
-    return [next(source) for _ in range(count)]
-
-
-def bounded_least_squares(a: Array, b: Array) -> Array:
-    """``min |a x - b|`` with ``0 <= x <= 1``, by an active set (Stark and Parker, Computational Statistics 10, 1995).
-
-    ``a`` is (m, n), ``b`` (m,); returns (n,). Stops after 10 n rounds at the best point so far.
-    """
-    n = a.shape[1]
-    x = np.zeros(n)
-    free = np.zeros(n, dtype=bool)
-    barred = -1
-    for _ in range(10 * n):
-        gradient = a.T @ (b - a @ x)
-        gain = np.where(x <= 0.0, gradient, np.where(x >= 1.0, -gradient, -np.inf))
-        gain[free] = -np.inf
-        if barred >= 0:
-            gain[barred] = -np.inf
-        candidate = int(gain.argmax())
-        if gain[candidate] <= 1e-11:
-            break
-        free[candidate] = True
-        barred = -1
-        while free.any():
-            fixed = np.where(free, 0.0, x)
-            trial = x.copy()
-            trial[free] = np.linalg.lstsq(a[:, free], b - a @ fixed, rcond=1e-10)[0]
-            outside = free & ((trial < 0.0) | (trial > 1.0))
-            if not outside.any():
-                x = trial
-                break
-            bound = np.where(trial < 0.0, 0.0, 1.0)
-            steps = np.full(n, np.inf)
-            steps[outside] = (bound[outside] - x[outside]) / (trial[outside] - x[outside])
-            blocking = int(steps.argmin())
-            step = max(0.0, float(steps[blocking]))
-            x = x + step * (trial - x)
-            x[blocking] = bound[blocking]
-            free[blocking] = False
-            if blocking == candidate and step == 0.0:
-                barred = candidate
-    return np.clip(x, 0.0, 1.0)

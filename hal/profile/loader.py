@@ -21,7 +21,7 @@ import yaml
 
 from hal.profile.board import ROLE_BUSES, BoardConfig, DeviceConfig
 from hal.profile.body import BodyConfig
-from hal.profile.controllability import worst_balanced_share
+from hal.profile.controllability import missing_axes
 from hal.profile.digest import hardware_profile_hash
 
 __all__ = ["ConfigError", "Profile", "check_finite", "load_board", "load_body", "load_profile", "load_yaml"]
@@ -295,12 +295,12 @@ def _check_nozzles(body: BodyConfig, lines: _Lines) -> None:
         raise lines.error(["propulsion", "max_burn_ms"], f"must not be below window_ms ({prop.window_ms})")
     if prop.min_on_ms + prop.min_off_ms > prop.window_ms:
         raise lines.error(["propulsion", "min_on_ms"], "shortest pulse and pause together exceed window_ms")
-    share = worst_balanced_share(body)
-    if share <= 1e-6:
+    missing = missing_axes(body)
+    if missing:
         raise lines.error(
             ["propulsion", "nozzles"],
-            "this geometry cannot push and turn in all six degrees of freedom: the nozzles' wrenches about the centre "
-            "of mass must have rank 6 and a balanced firing that uses every one of a spanning set",
+            "this geometry cannot push and turn in all six degrees of freedom: nothing makes "
+            f"{', '.join(missing)} (about the centre of mass); qiki body show says more",
         )
 
 

@@ -1,0 +1,123 @@
+"""What each thrust mode keeps and caps, and what it refuses by name."""
+
+from __future__ import annotations
+
+from math import hypot, inf, nan
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firmware_py.gnc.allocation import Allocator
+from firmware_py.gnc.authority import force_ceiling_n
+from firmware_py.gnc.thrust_modes import ThrustMode, ThrustPolicy, Verdict
+from hal.profile.loader import load_body
+
+BODY = load_body("qiki-t")
+ALLOCATOR = Allocator(BODY)
+CEILING = force_ceiling_n(BODY)
+CLUSTER_A = 0x000F
+
+
+def policy() -> ThrustPolicy:
+    return ThrustPolicy(BODY, ALLOCATOR, CEILING)
+
+
+@pytest.mark.parametrize("mode", ThrustMode)
+def test_a_small_demand_passes_as_it_is(mode: ThrustMode) -> None:
+    wrench = (20.0, -10.0, 5.0, 3.0, -4.0, 5.0)
+    shaped = policy().shape(mode, wrench)
+    assert shaped.wrench == wrench
+    assert shaped.verdict is Verdict.AS_ASKED
+    assert not any(shaped.residual)
+
+
+@given(st.tuples(*[st.floats(-1.0, 1.0)] * 3).filter(lambda d: hypot(*d) > 0.1))
+@settings(max_examples=60, deadline=None)
+def test_auto_pushes_alike_in_every_direction_and_without_torque(direction: tuple[float, float, float]) -> None:
+    size = hypot(*direction)
+    push = tuple(5.0 * CEILING * d / size for d in direction)
+    shaped = policy().shape(ThrustMode.AUTO, (*push, 0.0, 0.0, 0.0))
+    duty, share = ALLOCATOR.allocate(shaped.wrench)
+    made = ALLOCATOR.wrenches @ duty
+    assert share == 1.0
+    assert shaped.verdict is Verdict.CAPPED
+    assert hypot(*made[:3]) == pytest.approx(CEILING, rel=1e-6)
+    assert np.abs(made[3:]).max() < 1e-6
+
+
+def test_adaptive_keeps_the_torque_and_gives_the_force_the_rest() -> None:
+    wrench = (3000.0, 0.0, 0.0, 60.0, 0.0, 0.0)
+    shaped = policy().shape(ThrustMode.ADAPTIVE, wrench)
+    made = ALLOCATOR.wrenches @ ALLOCATOR.allocate(shaped.wrench)[0]
+    assert made[3:] == pytest.approx([60.0, 0.0, 0.0], abs=1e-6)
+    assert 0.0 < made[0] < 3000.0
+    assert made[1:3] == pytest.approx([0.0, 0.0], abs=1e-6)
+    assert shaped.residual[0] == pytest.approx(3000.0 - made[0], rel=1e-6)
+
+
+def test_brake_pushes_beyond_the_common_ceiling_where_it_can() -> None:
+    pushed = (0.0, 2000.0, 0.0, 0.0, 0.0, 0.0)
+    assert policy().shape(ThrustMode.BRAKE, pushed).wrench[1] > 1.5 * CEILING
+    assert policy().shape(ThrustMode.AUTO, pushed).wrench[1] == pytest.approx(CEILING)
+
+
+@pytest.mark.parametrize("mode", [ThrustMode.AUTO, ThrustMode.ADAPTIVE, ThrustMode.BRAKE])
+def test_with_a_dead_cluster_no_push_brings_more_torque_than_is_tolerated(mode: ThrustMode) -> None:
+    limit = BODY.limits.residual_torque_n_m if mode is ThrustMode.AUTO else BODY.limits.torque_max_n_m
+    for direction in (*np.eye(3), *-np.eye(3)):
+        wrench = (*(300.0 * direction).tolist(), 0.0, 0.0, 0.0)
+        shaped = policy().shape(mode, wrench, CLUSTER_A)
+        duty, _ = ALLOCATOR.allocate(shaped.wrench, CLUSTER_A)
+        made = ALLOCATOR.wrenches @ duty
+        assert np.linalg.norm(made[3:]) <= limit * (1.0 + 1e-6)
+        assert made[:3] @ direction >= -1e-6
+
+
+def test_a_torque_axis_that_is_lost_does_not_take_the_others_along() -> None:
+    shaped = policy().shape(ThrustMode.ADAPTIVE, (0.0, 0.0, 0.0, 50.0, 20.0, 20.0), CLUSTER_A)
+    made = ALLOCATOR.wrenches @ ALLOCATOR.allocate(shaped.wrench, CLUSTER_A)[0]
+    assert shaped.verdict is Verdict.PARTLY
+    assert made[4:] == pytest.approx([20.0, 20.0], abs=1e-6)
+    assert abs(made[3]) < 1e-6
+
+
+def test_an_override_is_refused_above_the_largest_torque_and_tells_its_residual() -> None:
+    guard = policy()
+    refused = guard.shape(ThrustMode.MANUAL_OVERRIDE, (0.0, 0.0, 0.0, 0.0, 0.0, BODY.limits.torque_max_n_m + 1.0))
+    assert refused.refused
+    assert refused.verdict is Verdict.TORQUE_ABOVE_LIMIT
+    assert not any(refused.wrench)
+    much = guard.shape(ThrustMode.MANUAL_OVERRIDE, (5000.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+    assert much.verdict is Verdict.SATURATED
+    assert much.residual[0] == pytest.approx(5000.0 - much.wrench[0])
+
+
+@pytest.mark.parametrize("mode", ThrustMode)
+@pytest.mark.parametrize("bad", [nan, inf, -inf])
+def test_a_demand_that_is_not_finite_shuts_the_valves_by_name(mode: ThrustMode, bad: float) -> None:
+    guard = policy()
+    for index in range(6):
+        wrench = [1.0] * 6
+        wrench[index] = bad
+        a, b, c, d, e, f = wrench
+        shaped = guard.shape(mode, (a, b, c, d, e, f))
+        assert shaped.refused
+        assert shaped.verdict is Verdict.NOT_FINITE
+        assert not any(shaped.wrench)
+    assert guard.counts[Verdict.NOT_FINITE] == 6
+
+
+@given(
+    wrench=st.tuples(*[st.floats(-3000.0, 3000.0)] * 6), failed=st.integers(0, 0xFFFF), mode=st.sampled_from(ThrustMode)
+)
+@settings(max_examples=150, deadline=None)
+def test_whatever_passes_can_be_made(
+    wrench: tuple[float, float, float, float, float, float], failed: int, mode: ThrustMode
+) -> None:
+    shaped = policy().shape(mode, wrench, failed)
+    duty, _ = ALLOCATOR.allocate(shaped.wrench, failed)
+    made = ALLOCATOR.wrenches @ duty
+    assert np.isfinite(made).all()
+    assert np.abs(made - shaped.wrench).max() <= 1e-3 + 1e-4 * np.abs(shaped.wrench).max()

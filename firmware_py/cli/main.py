@@ -14,6 +14,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from firmware_py.cli.body import body_app
+
 __all__ = ["app", "main"]
 
 BAD_INPUT = 2
@@ -25,6 +27,7 @@ app = typer.Typer(
 )
 hil = typer.Typer(no_args_is_help=True, help="Fly scenarios on the embedded rig.")
 app.add_typer(hil, name="hil")
+app.add_typer(body_app, name="body")
 
 FileArgument = Annotated[Path, typer.Argument(help="A black box (.mcap) or the folder of a flight.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]

@@ -179,7 +179,7 @@ def play(profile: Profile, log: SensorLog, field_direction: Vec3 | None = None) 
             if field.value is not None and field.ok and field.t_ns != field_t_ns:
                 field_t_ns = field.t_ns
                 field_samples += 1
-                estimator.on_magnetic(now_ns, field.value)
+                estimator.on_magnetic(now_ns, field.value, age_ns=now_ns - field.t_ns)
             estimator.medium(now_ns)
             hardware.survey(now_ns)
             while hardware.health_events:

@@ -4,7 +4,8 @@ There is no position sensor. In free fall the specific force is known to be zero
 accelerometer's bias is estimated then and velocity stays as it is. While nozzles fire, the measured velocity change
 of the *burst* (firing and some ms after) is blended with the expected one: the measured one has white noise that
 grows with the root of time, the expected one an error in proportion to every nozzle's impulse. When the two disagree
-beyond their errors, a nozzle doesn't do what it should, and only the measurement counts.
+beyond their errors, a nozzle doesn't do what it should, and only the measurement counts. What is no time step, no
+specific force is counted and left out, so the state stays finite.
 
 On a table (air bearing) gravity is felt and a degree of tilt error is 0.17 m/s2, so velocity follows the expected
 impulses alone and sigma grows with whatever horizontal force the accelerometer shows beside them.
@@ -12,14 +13,16 @@ impulses alone and sigma grows with whatever horizontal force the accelerometer 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import hypot, sqrt
+from math import hypot, isfinite, sqrt
 
-from firmware_py.gnc.modulation import TickImpulse
+from firmware_py.gnc.consistency import Refusal, no_refusals
+from firmware_py.gnc.pulse_book import TickImpulse
 from hal.frames import Quaternion, Vec3, rotate
 from hal.profile.body import BodyConfig
 
-__all__ = ["AccelNoise", "Navigation"]
+__all__ = ["MAX_STOP_S", "AccelNoise", "Navigation"]
 
 STANDARD_GRAVITY = 9.80665
 MODEL_SHARE = 0.04
@@ -32,6 +35,17 @@ UNEXPECTED_SIGMAS = 6.0
 """Of the smoothed specific force with all valves shut, beyond which a push is believed."""
 SMOOTHING = 0.2
 """Share of a new sample in the smoothed specific force (about ten ticks)."""
+
+MAX_STEP_S = 1.0
+"""Longest step that one sample may stand for."""
+LEAST_STEP_S = 1e-6
+"""Shortest: an impulse over less is no acceleration."""
+MAX_STOP_S = 3600.0
+"""Longest stop over which a velocity leads anywhere."""
+MASS_FACTOR = 10.0
+"""A mass beyond so many times the body's, or below so small a share of it, is none of this craft."""
+MAX_FORCE_M_S2 = 1000.0
+"""Specific force beyond which no accelerometer of such a craft measures (ADIS16470: 40 g)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +66,25 @@ class Navigation:
         body: mass and nozzles.
         imu_position_m: place of the inertial unit, body frame (origin at the geometric centre).
         gravity: True where a table carries the craft.
+        refusals: counter by reason, shared with others if given.
     """
 
     __slots__ = (
-        "_arm", "_bias_walk", "_burst", "_burst_gross", "_burst_s", "_burst_variance", "_fused", "_gravity",
-        "_last_arm", "_mass", "_measured", "_modelled", "_noise", "_pp", "_pv", "_quiet_s", "_rate", "_smooth",
-        "_step2", "_vv", "_white2", "bias", "bias_variance", "disagreed", "disagreements", "position", "velocity",
+        "_arm", "_bias_walk", "_blind_gross", "_burst", "_burst_gross", "_burst_s", "_burst_variance", "_full_kg",
+        "_fused", "_gravity", "_last_arm", "_mass", "_measured", "_modelled", "_noise", "_pp", "_pv", "_quiet_s",
+        "_rate", "_smooth", "_step2", "_vv", "_white2", "bias", "bias_variance", "disagreed", "disagreements",
+        "position", "refusals", "velocity",
     )
 
-    def __init__(self, body: BodyConfig, imu_position_m: Vec3, gravity: bool, noise: AccelNoise | None = None) -> None:
+    def __init__(
+        self, body: BodyConfig, imu_position_m: Vec3, gravity: bool, noise: AccelNoise | None = None,
+        refusals: dict[Refusal, int] | None = None,
+    ) -> None:
+        self.refusals = refusals if refusals is not None else no_refusals()
         self._noise = noise if noise is not None else AccelNoise()
         com = body.mass.centre_of_mass_m
         self._arm: Vec3 = (imu_position_m[0] - com[0], imu_position_m[1] - com[1], imu_position_m[2] - com[2])
-        self._mass = body.mass.dry_kg + body.mass.propellant_kg
+        self._mass = self._full_kg = body.mass.dry_kg + body.mass.propellant_kg
         self._gravity = gravity
         self._white2 = self._noise.random_walk_m_s_rts**2
         self._step2 = self._noise.step_m_s2**2 / 12.0
@@ -86,6 +106,7 @@ class Navigation:
         self._burst = False
         self._burst_s = 0.0
         self._burst_gross = 0.0
+        self._blind_gross = 0.0
         self._burst_variance = 0.0
         self._measured: Vec3 = (0.0, 0.0, 0.0)
         self._modelled: Vec3 = (0.0, 0.0, 0.0)
@@ -103,13 +124,34 @@ class Navigation:
         return sqrt(max(0.0, self._vv))
 
     @property
+    def velocity_variance(self) -> float:
+        """Variance of one axis of the velocity (m2/s2) with what the burst under way adds so far."""
+        return self._vv + self._burst_variance if self._burst else self._vv
+
+    @property
     def mass_kg(self) -> float:
         """Mass that the model divides impulses by."""
         return self._mass
 
     def set_mass(self, mass_kg: float) -> None:
-        """Follow the propellant that has been used."""
+        """Follow the propellant that has been used; a mass that is none is counted and left."""
+        if not self._full_kg / MASS_FACTOR < mass_kg < self._full_kg * MASS_FACTOR:
+            self.refusals[Refusal.OUT_OF_RANGE if isfinite(mass_kg) else Refusal.NOT_FINITE] += 1
+            return
         self._mass = mass_kg
+
+    def stop(self, dt_s: float) -> None:
+        """``dt_s`` seconds that no sample stands for, longer than a step: straight on, the velocity as unsure as it
+        was."""
+        if not MAX_STEP_S < dt_s <= MAX_STOP_S:
+            self.refusals[Refusal.TIME_STEP] += 1
+            return
+        self._end_burst()
+        px, py, pz = self.position
+        vx, vy, vz = self.velocity
+        self.position = (px + vx * dt_s, py + vy * dt_s, pz + vz * dt_s)
+        self._pp += (2.0 * self._pv + self._vv * dt_s) * dt_s
+        self._pv += self._vv * dt_s
 
     def turn_frame(self, correction: Quaternion) -> None:
         """Express position and velocity in axes turned by ``correction``: when the first fix tells where inertial
@@ -132,6 +174,14 @@ class Navigation:
         ``quaternion`` body to inertial and ``rate`` (rad/s, body) now; ``force`` the mean specific force (m/s2, body)
         of the tick at the inertial unit, None if it gave nothing; ``expected`` what the valves should have done.
         """
+        if not LEAST_STEP_S <= dt_s <= MAX_STEP_S:
+            self.refusals[Refusal.TIME_STEP] += 1
+            return
+        if force is not None:
+            m = MAX_FORCE_M_S2
+            if len(force) != 3 or not (-m < force[0] < m and -m < force[1] < m and -m < force[2] < m):
+                self._refuse_force(force)
+                force = None
         before, self._rate = self._rate, rate
         vx, vy, vz = self.velocity
         px, py, pz = self.position
@@ -175,6 +225,13 @@ class Navigation:
                 return
         self._step_burst(dt_s, quaternion, before, force, expected, sigma_attitude_rad)
 
+    def _refuse_force(self, force: Sequence[float]) -> None:
+        if len(force) != 3:
+            reason = Refusal.LENGTH
+        else:
+            reason = Refusal.OUT_OF_RANGE if all(isfinite(part) for part in force) else Refusal.NOT_FINITE
+        self.refusals[reason] += 1
+
     def _step_burst(
         self, dt_s: float, quaternion: Quaternion, before: Vec3, force: Vec3 | None, expected: TickImpulse | None,
         sigma_attitude: float,
@@ -188,7 +245,7 @@ class Navigation:
                 return
             self._burst = True
             self.disagreed = False
-            self._burst_s = self._burst_gross = 0.0
+            self._burst_s = self._burst_gross = self._blind_gross = 0.0
             self._measured = self._modelled = self._fused = (0.0, 0.0, 0.0)
             wx, wy, wz = before
             self._last_arm = rotate(quaternion, (wy * az - wz * ay, wz * ax - wx * az, wx * ay - wy * ax))
@@ -215,6 +272,8 @@ class Navigation:
         else:
             # No sample: the model stands in, in the measured sum too, so that they go on agreeing.
             mx, my, mz = mx + ex, my + ey, mz + ez
+            if expected is not None:
+                self._blind_gross += 0.5 * expected.gross / self._mass
         self._measured = (mx, my, mz)
         self._burst_s += dt_s
         t = self._burst_s
@@ -230,7 +289,9 @@ class Navigation:
         self.velocity = (vx + nx - fx, vy + ny - fy, vz + nz - fz)
         self._fused = (nx, ny, nz)
         turn = min(sigma_attitude, 1.0) * hypot(nx, ny, nz)
-        self._burst_variance = measured2 * w + turn * turn
+        # What nobody measured is as wrong as the model.
+        blind = MODEL_SHARE * self._blind_gross
+        self._burst_variance = measured2 * w + turn * turn + blind * blind
 
     def _end_burst(self) -> None:
         if self._burst:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from math import radians
+from math import inf, nan, radians
 
 import numpy as np
 import pytest
 
-from firmware_py.gnc.modulation import TickImpulse
+from firmware_py.gnc.consistency import Refusal
 from firmware_py.gnc.navigation import Navigation
+from firmware_py.gnc.pulse_book import TickImpulse
 from hal.frames import IDENTITY, Vec3, norm, quaternion_from_rotation_vector
 from hal.profile.loader import load_body
 
@@ -143,3 +144,59 @@ def test_on_a_table_position_is_soon_declared_unknown() -> None:
         nav.update(DT, IDENTITY, ZERO, sample(rng, (0.02, 0.0, 9.80665), ZERO), None, 0.01)
     assert nav.sigma_position_m > 1.0
     assert nav.position == ZERO
+
+
+@pytest.mark.parametrize("gravity", [False, True])
+@pytest.mark.parametrize(
+    ("dt", "force", "reason"),
+    [
+        (0.0, ZERO, Refusal.TIME_STEP), (-DT, ZERO, Refusal.TIME_STEP), (nan, ZERO, Refusal.TIME_STEP),
+        (30.0, ZERO, Refusal.TIME_STEP), (DT, (nan, 0.0, 0.0), Refusal.NOT_FINITE),
+        (DT, (0.0, inf, 0.0), Refusal.NOT_FINITE), (DT, (0.0, 0.0, 1e9), Refusal.OUT_OF_RANGE),
+        (DT, (0.0, 0.0), Refusal.LENGTH),
+    ],
+)
+def test_what_is_no_sample_is_named_and_moves_nothing(
+    gravity: bool, dt: float, force: Vec3, reason: Refusal
+) -> None:
+    nav = Navigation(load_body("bench-12kg" if gravity else "qiki-t"), ZERO, gravity)
+    for _ in range(100):
+        nav.update(dt, IDENTITY, ZERO, force, None, 1e-3)
+    assert nav.refusals[reason] == 100
+    assert nav.velocity == ZERO
+    assert nav.bias == ZERO
+    assert np.isfinite([nav.sigma_position_m, nav.sigma_velocity_m_s, nav.bias_variance]).all()
+
+
+@pytest.mark.parametrize(
+    ("mass", "reason"), [(nan, Refusal.NOT_FINITE), (0.0, Refusal.OUT_OF_RANGE), (1e-300, Refusal.OUT_OF_RANGE)]
+)
+def test_a_mass_that_is_none_is_left(mass: float, reason: Refusal) -> None:
+    nav = Navigation(load_body("qiki-t"), ZERO, gravity=False)
+    nav.set_mass(mass)
+    assert nav.mass_kg == MASS
+    assert nav.refusals[reason] == 1
+
+
+def test_velocity_variance_holds_the_burst_under_way() -> None:
+    nav = Navigation(load_body("qiki-t"), ZERO, gravity=False)
+    before = nav.velocity_variance
+    for _ in range(20):
+        nav.update(DT, IDENTITY, ZERO, (260.0 / MASS, 0.0, 0.0), push(260.0), 1e-3)
+    assert nav.sigma_velocity_m_s == 0.0
+    assert nav.velocity_variance > before
+
+
+def test_a_burst_that_nobody_measured_is_as_unsure_as_the_model() -> None:
+    seen, blind = (Navigation(load_body("qiki-t"), ZERO, gravity=False) for _ in range(2))
+    rng = np.random.default_rng(9)
+    for nav in (seen, blind):
+        quiet(nav, rng, 20.0)
+    for _ in range(100):
+        seen.update(DT, IDENTITY, ZERO, sample(rng, (0.6, 0.0, 0.0), ZERO), push(0.6 * MASS), 1e-4)
+        blind.update(DT, IDENTITY, ZERO, None, push(0.6 * MASS), 1e-4)
+    for nav in (seen, blind):
+        quiet(nav, rng, 1.0)
+    assert seen.sigma_velocity_m_s < 0.004
+    # Half the gross impulse at 4 %: 0.3 m/s.
+    assert blind.sigma_velocity_m_s == pytest.approx(0.006, rel=0.1)

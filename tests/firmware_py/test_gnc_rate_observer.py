@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from math import degrees, radians
+from math import degrees, inf, nan, radians
 
 import numpy as np
 import pytest
 
-from firmware_py.gnc.modulation import TickImpulse
+from firmware_py.gnc.consistency import Refusal
+from firmware_py.gnc.pulse_book import TickImpulse
 from firmware_py.gnc.rate_observer import RateObserver
 from hal.profile.loader import load_body
 
@@ -80,3 +81,43 @@ def test_a_table_takes_up_roll_and_pitch() -> None:
     observer.predict(DT, TickImpulse(0.0, 0.0, 0.0, 0.01, 0.01, 0.001, 0.01))
     assert observer.rate[:2] == (0.0, 0.0)
     assert observer.rate[2] > 0.0
+
+
+@pytest.mark.parametrize(
+    ("dt", "sample", "reason"),
+    [
+        (0.0, ZERO, Refusal.TIME_STEP), (-DT, ZERO, Refusal.TIME_STEP), (nan, ZERO, Refusal.TIME_STEP),
+        (DT, (nan, 0.0, 0.0), Refusal.NOT_FINITE), (DT, (0.0, -inf, 0.0), Refusal.NOT_FINITE),
+        (DT, (0.0, 0.0, 1e6), Refusal.OUT_OF_RANGE), (DT, (0.0, 0.0), Refusal.LENGTH),
+    ],
+)
+def test_what_is_no_sample_is_named_and_the_model_goes_on(
+    dt: float, sample: tuple[float, float, float], reason: Refusal
+) -> None:
+    observer = RateObserver(load_body("qiki-t"))
+    observer.update(DT, (0.0, 0.0, 0.02), ZERO, 0.0, None)
+    observer.update(dt, sample, ZERO, 0.0, None)
+    assert observer.refusals[reason] == 1
+    assert sum(observer.refusals.values()) == 1
+    assert observer.rate == pytest.approx((0.0, 0.0, 0.02), abs=1e-6)
+
+
+def test_no_rate_and_no_step_make_the_model_run_away() -> None:
+    observer = RateObserver(load_body("qiki-g"))
+    observer.update(DT, (90.0, -80.0, 70.0), ZERO, 0.0, None)
+    for _ in range(200):
+        observer.coast(0.9, None, 100.0)
+    assert np.isfinite(observer.rate).all()
+    assert max(abs(w) for w in observer.rate) < 100.0
+    assert np.sqrt(observer.variance) < 150.0
+
+
+def test_coasting_admits_its_walk() -> None:
+    observer = RateObserver(load_body("qiki-t"))
+    observer.update(DT, ZERO, ZERO, 0.0, None)
+    before = observer.variance
+    for _ in range(200):
+        observer.coast(DT, None, 0.1)
+    assert observer.variance == pytest.approx(before + 0.01, rel=0.01)
+    observer.coast(0.0, None, 0.1)
+    assert observer.refusals[Refusal.TIME_STEP] == 1

@@ -205,8 +205,8 @@ def _failed(report: Report, allocators: dict[str, Allocator], rng: np.random.Gen
                f"{cases} cases, {compared} attainable demands, {unattainable} not", "<= 1e-9", residual <= 1e-9)
     report.add("failed off, all single and double: propellant above HiGHS, worst", 100.0 * excess, "%", "0", "<= 0.01",
                excess <= 1e-4)
-    report.add("failed off: switch and allocate, slowest, processor time", round(slowest, 1), "us", "5000 us tick", "< 5000",
-               slowest < 5000.0)
+    report.add("failed off: switch and allocate, slowest, processor time", round(slowest, 1), "us", "5000 us tick",
+               "< 5000", slowest < 5000.0)
 
 
 def _ceiling(report: Report, rng: np.random.Generator) -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from itertools import chain, combinations, islice
-from math import comb, isfinite, sin
+from math import comb, hypot, inf, isfinite, sin
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +40,17 @@ REACH_SLACK = 1e-12
 victim to rounding."""
 INSIDE = 1.0 - 1e-9
 """Share of the boundary at which a saturated wrench is made."""
-LEAST_SHARE = 1e-7
-"""Share of a wrench below which its direction counts as out of reach."""
+LEAST_REACH = 1e-7
+"""Reach along a direction, in greatest thrusts, below which it counts as out of reach."""
+LARGEST_WRENCH = 1e30
+"""N or N m: a larger wrench is shortened to it first, as products with it might overflow."""
+EXACT = 1e-11
+"""Share of a wrench that a fit may miss and still be it."""
+NOTHING = 1e-100
+"""Wrench, in greatest thrusts, that is none: its square has no share."""
+FAR = 1e4
+"""Distance, in all nozzles' wrenches together, at which a wrench is as far off for the best-effort fit as any beyond:
+the gradient of one much farther is rounding."""
 FEASIBLE = 1e-11
 """Duty beyond 0..1 that is rounding."""
 DUAL_TOLERANCE = 1e-10
@@ -123,12 +132,11 @@ class Allocator:
         self._base_cost = self.thrust / self.thrust.max() * (1.0 + COST_SPREAD * spread)
         self._bits: npt.NDArray[np.int64] = np.int64(1) << np.arange(self.count, dtype=np.int64)
         self._bases, self._prices = self._enumerate_bases()
-        self._complete = self.count <= ALL_BASES_UP_TO
         self._normals_t = self._enumerate_normals()
-        rising = self.wrenches.T @ self._normals_t
-        self._rising = np.where(rising > REACH_SLACK, rising, 0.0)
+        self._rising = np.maximum(self.wrenches.T @ self._normals_t, 0.0)
         self._simplex = BoundedSimplex(self.wrenches, self._row_scale)
         self._tables: OrderedDict[int, _Table] = OrderedDict()
+        self._reached: dict[int, Array | None] = {}
         self._failed = 0
         self._zero = np.zeros(self.count)
         self._pending: _Prices | None = None
@@ -164,6 +172,8 @@ class Allocator:
         if factors.shape != (self.count,) or not np.isfinite(factors).all() or factors.min() <= 0.0:
             raise ValueError(f"costs must be {self.count} finite positive factors")
         self._prices = self._price(self._base_cost * factors)
+        # What can be reached does not depend on what it costs.
+        self._reached = {mask: table.closeness for mask, table in self._tables.items()}
         self._tables.clear()
         self._table = self._make_table(self._failed)
 
@@ -172,15 +182,15 @@ class Allocator:
 
         The share is 1 inside the attainable set. On its boundary the wrench is shortened without turning. If the
         nozzles left can't make the direction at all, the duties are the closest fit, torque before force, and the
-        share is the part of the wanted wrench that the fit makes along it. A wrench that is not finite is counted and
-        leaves every valve shut.
+        share is the part of the wanted wrench that the fit makes along it, less than 1 in any case. A wrench that is
+        not finite is counted and leaves every valve shut.
         """
         table = self._table if failed is None or failed == self._failed else self._make_table(failed)
         b = wrench if isinstance(wrench, np.ndarray) else np.array(wrench)
         solutions = table.solutions
         if solutions is None:
             solutions = self._solve_cheapest(table)
-        if solutions and isfinite(sum(b.tolist())):
+        if solutions and hypot(*b.tolist()) < LARGEST_WRENCH:
             best = b.dot(table.vertices_t).argmax()
             duty: Array = solutions[best].dot(b)
             if table.delicate is not None and table.delicate[best]:
@@ -196,11 +206,11 @@ class Allocator:
     def peak(self, wrench: Wrench, failed: int | None = None) -> float:
         """Greatest duty of the cheapest solution if duties could exceed 1; above 1 the wrench costs more than need be.
 
-        Infinite for a direction that the nozzles left cannot make.
+        Infinite for a direction that the nozzles left cannot make, and for a wrench that is not finite.
         """
         table = self._table if failed is None else self._make_table(failed)
         b = np.asarray(wrench, dtype=np.float64)
-        if not len(table.cheapest):
+        if not len(table.cheapest) or not hypot(*b.tolist()) < LARGEST_WRENCH:
             return np.inf
         x = self._bases.inverses[table.cheapest[int((b @ table.vertices_t).argmax())]] @ b
         top = float(x.max())
@@ -209,13 +219,21 @@ class Allocator:
     def largest_scale(self, wrench: Wrench, failed: int | None = None) -> float:
         """How often ``wrench`` fits into what the nozzles can make together (1 = just attainable).
 
-        Zero for a direction that the nozzles left cannot make, infinite for no wrench.
+        Zero for a direction that the nozzles left cannot make and for a wrench that is not finite, infinite for no
+        wrench.
         """
         table = self._table if failed is None else self._make_table(failed)
-        return self._reach(table, np.asarray(wrench, dtype=np.float64))
+        b = np.asarray(wrench, dtype=np.float64)
+        if not hypot(*b.tolist()) < LARGEST_WRENCH:
+            b, shrink = _shortened(b)
+            return self._reach(table, b) * shrink if shrink else 0.0
+        return self._reach(table, b)
 
     def largest_scale_beside(self, kept: Wrench, wrench: Wrench, failed: int | None = None) -> float:
-        """How often ``wrench`` can be made beside ``kept``; below zero if ``kept`` alone is out of reach."""
+        """How often ``wrench`` can be made beside ``kept``; below zero if ``kept`` alone is out of reach, or if one of
+        them is not finite or larger than 1e30."""
+        if not hypot(*kept, *wrench) < LARGEST_WRENCH:
+            return -1.0
         table = self._table if failed is None else self._make_table(failed)
         closeness = self._closeness(table)
         # With 1/h of each facet: t = (h - n.kept) / n.wrench = (1 - c n.kept) / (c n.wrench).
@@ -231,6 +249,7 @@ class Allocator:
     def _make_table(self, failed: int) -> _Table:
         known = self._tables.get(failed)
         if known is not None:
+            self._tables.move_to_end(failed)
             return known
         while len(self._tables) >= MOST_TABLES:
             self._tables.popitem(last=False)
@@ -238,7 +257,8 @@ class Allocator:
         mask = np.int64(failed)
         usable = (((bases.members & mask) == 0) & ((prices.over & ~mask) == 0)).nonzero()[0]
         table = self._tables[failed] = _Table(
-            failed, (self._bits & mask) == 0, usable, np.ascontiguousarray(prices.vertices[usable].T)
+            failed, (self._bits & mask) == 0, usable, np.ascontiguousarray(prices.vertices[usable].T),
+            closeness=self._reached.get(failed),
         )
         return table
 
@@ -329,37 +349,38 @@ class Allocator:
         return 1.0 / nearest if nearest > 0.0 else np.inf
 
     def _bounded(self, table: _Table, b: Array) -> tuple[Array, float]:
-        if not all(map(isfinite, b.tolist())):
+        b, shrink = _shortened(b)
+        if shrink == 0.0:
             self.refused += 1
             return self._zero.copy(), 0.0
+        size = hypot(*(b * self._row_scale).tolist())
         scale = self._reach(table, b)
-        if scale >= 1.0:
-            wanted, share = b, 1.0
-        elif scale >= LEAST_SHARE:
-            wanted, share = (scale * INSIDE) * b, scale
-        else:
-            return self._closest(table, b)
-        duty = self._optimum(table, wanted)
-        return (duty, share) if duty is not None else self._closest(table, b)
+        if scale < 1.0 and scale * size < LEAST_REACH:
+            duty, share = self._closest(table, b)
+            return duty, share * shrink
+        # On the boundary itself rounding decides; a hair inside it, nothing does.
+        for part, share in ((1.0, 1.0), (INSIDE, INSIDE)) if scale >= 1.0 else ((scale * INSIDE, scale),):
+            optimum = self._optimum(table, part * b)
+            if optimum is not None:
+                return optimum, share * shrink
+        wanted = min(1.0, scale)
+        duty, made = self._closest(table, wanted * b)
+        return duty, made * wanted * shrink
 
     def _optimum(self, table: _Table, b: Array) -> Array | None:
-        """The cheapest duties of an attainable wrench; None where rounding puts it just outside."""
+        """The cheapest duties of an attainable wrench; None where rounding puts it just outside, and where the nozzles
+        left have no basis at all."""
         bases, prices = self._bases, self._prices
-        if self._complete:
-            value = b.dot(prices.vertices_t)
-            value += self._constants(table)
-            best = int(value.argmax())
-        elif len(table.cheapest):
-            # A start for the simplex: the best vertex among those kept.
-            best = int((prices.vertices @ b - prices.gains @ table.alive)[self._unfailed(table)].argmax())
-            best = int(self._unfailed(table)[best])
-        else:
+        value = b.dot(prices.vertices_t)
+        value += self._constants(table)
+        best = int(value.argmax())
+        if value[best] == -inf:
             return None
         columns, inverse = bases.columns[best], bases.inverses[best]
         full = prices.dear[best]
         if table.failed:
             full = full & table.alive
-        duty = full.astype(np.float64)
+        duty: Array = full.astype(np.float64)
         rest = b - self.wrenches.dot(duty)
         x = inverse.dot(rest)
         if bases.delicate[best]:
@@ -373,14 +394,28 @@ class Allocator:
             duty = np.minimum(np.maximum(duty, 0.0), 1.0)
         return duty
 
-    def _unfailed(self, table: _Table) -> npt.NDArray[np.intp]:
-        return ((self._bases.members & np.int64(table.failed)) == 0).nonzero()[0]
-
     def _closest(self, table: _Table, b: Array) -> tuple[Array, float]:
+        """The best-effort fit, torque before force, and the part of ``b`` that it makes along it."""
         weight = self._row_scale * np.array([1.0, 1.0, 1.0, 10.0, 10.0, 10.0])
         alive = table.alive.nonzero()[0]
         duty = np.zeros(self.count)
-        duty[alive] = bounded_least_squares(self.wrenches[:, alive] * weight[:, None], b * weight)
-        scaled = b * self._row_scale
-        made = (self.wrenches @ duty) * self._row_scale
-        return duty, float(np.clip(made @ scaled / (scaled @ scaled), 0.0, 1.0))
+        columns, wanted = self.wrenches[:, alive] * weight[:, None], b * weight
+        size, far = hypot(*wanted.tolist()), FAR * float(np.abs(columns).sum())
+        if size < NOTHING:
+            return duty, 1.0
+        nearer = min(1.0, far / size)
+        duty[alive] = bounded_least_squares(columns, wanted * nearer)
+        scaled = b * (self._row_scale / size)
+        made = (self.wrenches @ duty) * (self._row_scale / size)
+        share = float(np.clip(made @ scaled / (scaled @ scaled), 0.0, 1.0))
+        missed = float(np.abs(made - scaled).max())
+        return duty, 1.0 if missed < EXACT else min(share, INSIDE)
+
+
+def _shortened(b: Array) -> tuple[Array, float]:
+    """A wrench no larger than LARGEST_WRENCH, and how often it holds the given one: 0 for one that is not finite."""
+    values = b.tolist()
+    if not all(map(isfinite, values)):
+        return b, 0.0
+    most = max(map(abs, values))
+    return (b, 1.0) if most < LARGEST_WRENCH else (b / most * LARGEST_WRENCH, LARGEST_WRENCH / most)

@@ -11,6 +11,8 @@ Array = npt.NDArray[np.float64]
 TOLERANCE = 1e-11
 PIVOT = 1e-9
 MOST_PIVOTS = 60
+GRADIENT = 1e-11
+"""Share of the product of wanted vector and longest column below which a gradient of the fit is rounding."""
 
 
 class BoundedSimplex:
@@ -27,7 +29,7 @@ class BoundedSimplex:
         self, b: Array, cost: Array, alive: npt.NDArray[np.bool_], columns: npt.NDArray[np.intp],
         full: npt.NDArray[np.bool_],
     ) -> Array | None:
-        """Optimal x (n,), or None if there is none (or after 60 pivots).
+        """Optimal x (n,), or None if there is none (or after 60 pivots, or at a basis that is singular).
 
         ``columns`` (6,) is a basis whose other columns are at 1 where ``full`` and else at 0, dual feasible; columns
         that are not ``alive`` stay at 0.
@@ -36,7 +38,10 @@ class BoundedSimplex:
         basis, upper = columns.copy(), full.copy()
         for _ in range(MOST_PIVOTS):
             matrix = a[:, basis]
-            inverse = np.linalg.inv(matrix)
+            try:
+                inverse = np.linalg.inv(matrix)
+            except np.linalg.LinAlgError:
+                return None
             rest = target - a @ upper
             x = inverse @ rest
             x += inverse @ (rest - matrix @ x)
@@ -74,6 +79,7 @@ def bounded_least_squares(a: Array, b: Array) -> Array:
     x = np.zeros(n)
     free = np.zeros(n, dtype=bool)
     barred = -1
+    flat = GRADIENT * float(np.linalg.norm(b)) * float(np.sqrt((a * a).sum(axis=0).max(initial=0.0)))
     for _ in range(10 * n):
         gradient = a.T @ (b - a @ x)
         gain = np.where(x <= 0.0, gradient, np.where(x >= 1.0, -gradient, -np.inf))
@@ -81,7 +87,7 @@ def bounded_least_squares(a: Array, b: Array) -> Array:
         if barred >= 0:
             gain[barred] = -np.inf
         candidate = int(gain.argmax())
-        if gain[candidate] <= 1e-11:
+        if gain[candidate] <= flat:
             break
         free[candidate] = True
         barred = -1

@@ -6,9 +6,9 @@ push may be at all, is a matter of the mode (CANON section 4):
 ====================  ================================================  =========================================
 mode                  force                                             torque
 ====================  ================================================  =========================================
-``auto``              at most the common ceiling, the same in every     kept with the force in proportion; what the
-                      direction; never with a torque beside it that     nozzles left can't make at all is dropped
-                      was not asked for, beyond the body's tolerance
+``auto``              at most the common ceiling, the same in every     kept with the force in proportion, down to
+                      direction; never with a torque beside it that     half of both; first where less would be left;
+                      was not asked for, beyond the body's tolerance    what can't be made at all is dropped
 ``adaptive``          what is left beside the torque                    first
 ``brake``             what is left beside the torque, no ceiling        first
 ``manual_override``   as asked, by the closest fit                      as asked; refused beyond the body's largest
@@ -34,6 +34,15 @@ Array = npt.NDArray[np.float64]
 Wrench = tuple[float, float, float, float, float, float]
 NO_WRENCH: Wrench = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 ATTAINABLE = 1.0 - 1e-9
+LEAST_PROPORTION = 0.5
+"""Share of force and torque down to which AUTO shortens both alike. A craft with all its nozzles never needs less: each
+can be made alone, and so half of both together. One that has lost some must not lose its attitude over a push."""
+LIVE = 1e-6
+"""Share of a wrench under which its direction counts as out of reach."""
+ROUNDING = 1.0 + 1e-9
+"""Factor on a limit that control keeps exactly: impulses over a window and back to torques are not."""
+LONGEST = 1e3
+"""Force or torque, in all nozzles together, beyond which more is only a direction."""
 
 
 @unique
@@ -88,6 +97,8 @@ class ThrustPolicy:
         self._allocator = allocator
         self._torque_max = body.limits.torque_max_n_m
         self._tolerance = body.limits.residual_torque_n_m
+        strength: Array = LONGEST * np.abs(allocator.wrenches).sum(axis=1)
+        self._longest_n, self._longest_n_m = float(strength[:3].max()), float(strength[3:].max())
         self.ceiling_n = ceiling_n
         self.counts: Counter[Verdict] = Counter()
 
@@ -99,8 +110,8 @@ class ThrustPolicy:
             return Shaped(NO_WRENCH, Verdict.AS_ASKED, NO_WRENCH)
         if mode is ThrustMode.MANUAL_OVERRIDE:
             return self._manual(wrench, failed)
-        fx, fy, fz, tx, ty, tz = wrench
-        capped = wrench
+        capped = self._bounded(wrench)
+        fx, fy, fz, tx, ty, tz = capped
         if mode is ThrustMode.AUTO:
             size = hypot(fx, fy, fz)
             if size > self.ceiling_n:
@@ -109,9 +120,18 @@ class ThrustPolicy:
         scale = self._allocator.largest_scale(capped, failed)
         if scale >= ATTAINABLE:
             return self._told(capped, Verdict.AS_ASKED if capped is wrench else Verdict.CAPPED, wrench)
-        if mode is ThrustMode.AUTO and scale > 1e-6:
+        if mode is ThrustMode.AUTO and scale >= LEAST_PROPORTION:
             return self._told(_times(scale, capped), Verdict.SATURATED, wrench)
         return self._torque_first(capped, wrench, failed, mode)
+
+    def _bounded(self, wrench: Wrench) -> Wrench:
+        """The same, its force and its torque no longer than counts."""
+        fx, fy, fz, tx, ty, tz = wrench
+        force, torque = max(abs(fx), abs(fy), abs(fz)), max(abs(tx), abs(ty), abs(tz))
+        if force <= self._longest_n and torque <= self._longest_n_m:
+            return wrench
+        f, t = min(1.0, self._longest_n / max(force, 1.0)), min(1.0, self._longest_n_m / max(torque, 1.0))
+        return (f * fx, f * fy, f * fz, t * tx, t * ty, t * tz)
 
     def _torque_first(self, capped: Wrench, wrench: Wrench, failed: int, mode: ThrustMode) -> Shaped:
         """The torque as far as it can be made, then as much of the force as fits beside it."""
@@ -120,7 +140,7 @@ class ThrustPolicy:
         verdict = Verdict.SATURATED
         torque: Wrench = (0.0, 0.0, 0.0, tx, ty, tz)
         reach = allocator.largest_scale(torque, failed) if torque != NO_WRENCH else np.inf
-        if reach < 1e-6:
+        if reach < LIVE:
             torque, verdict = self._live_torque(torque, failed), Verdict.PARTLY
         elif reach < 1.0:
             torque = _times(reach * ATTAINABLE, torque)
@@ -128,14 +148,14 @@ class ThrustPolicy:
         if force == NO_WRENCH:
             return self._told(torque, verdict, wrench)
         beside = allocator.largest_scale_beside(torque, force, failed)
-        if beside < 1e-6:
+        if beside < LIVE:
             # Not a pure push, then: the closest one, as far as the torque that it brings along stays tolerable.
             force, verdict = self._closest_push(force, failed, mode), Verdict.PARTLY
             beside = allocator.largest_scale_beside(torque, force, failed) if force != NO_WRENCH else 0.0
         share = max(0.0, min(1.0, beside * ATTAINABLE))
-        made = (share * force[0], share * force[1], share * force[2], *(
-            torque[i] + share * force[i] for i in (3, 4, 5)
-        ))
+        px, py, pz, qx, qy, qz = _times(share, force)
+        _, _, _, tx, ty, tz = torque
+        made = (px, py, pz, tx + qx, ty + qy, tz + qz)
         return self._told(made, verdict, wrench)
 
     def _live_torque(self, torque: Wrench, failed: int) -> Wrench:
@@ -144,7 +164,7 @@ class ThrustPolicy:
         for axis in (3, 4, 5):
             single = [0.0] * 6
             single[axis] = torque[axis]
-            if torque[axis] and self._allocator.largest_scale(tuple(single), failed) > 1e-6:
+            if torque[axis] and self._allocator.largest_scale(tuple(single), failed) > LIVE:
                 live[axis] = torque[axis]
         kept = (0.0, 0.0, 0.0, live[3], live[4], live[5])
         if kept == NO_WRENCH:
@@ -164,12 +184,17 @@ class ThrustPolicy:
         return _times(share, _wrench(made))
 
     def _manual(self, wrench: Wrench, failed: int) -> Shaped:
-        if max(abs(t) for t in wrench[3:]) > self._torque_max:
+        """As asked, or the closest fit of it; that may not make more torque than may be asked for either."""
+        if max(abs(t) for t in wrench[3:]) > self._torque_max * ROUNDING:
             return self._told(NO_WRENCH, Verdict.TORQUE_ABOVE_LIMIT, wrench)
         duty, share = self._allocator.allocate(wrench, failed)
         if share >= 1.0:
             return self._told(wrench, Verdict.AS_ASKED, wrench)
-        return self._told(_wrench(self._allocator.wrenches @ duty), Verdict.SATURATED, wrench)
+        made = _wrench(self._allocator.wrenches @ duty)
+        torque = max(abs(t) for t in made[3:])
+        if torque > self._torque_max:
+            made = _times(self._torque_max / torque, made)
+        return self._told(made, Verdict.SATURATED, wrench)
 
     def _told(self, made: Wrench, verdict: Verdict, wanted: Wrench) -> Shaped:
         self.counts[verdict] += 1

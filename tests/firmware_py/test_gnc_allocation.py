@@ -294,3 +294,94 @@ def test_a_body_of_twenty_nozzles_is_served_by_the_simplex() -> None:
     for b in demands(allocator, rng, 25):
         check_against_solver(allocator, b, 0)
         check_against_solver(allocator, b, 0b101)
+
+
+def dead(*nozzles: int) -> int:
+    return sum(1 << n for n in nozzles)
+
+
+@given(seed=st.integers(0, 2**31), lost=st.integers(4, 16))
+@settings(max_examples=80, deadline=None)
+def test_however_many_nozzles_are_dead_none_of_them_is_used(qiki_t: Allocator, seed: int, lost: int) -> None:
+    """What the others can make, they make, also where they no longer span every direction."""
+    rng = np.random.default_rng(seed)
+    gone = rng.permutation(16)[:lost]
+    share = np.where(np.isin(np.arange(16), gone), 0.0, rng.uniform(0.0, 1.0, 16))
+    made = qiki_t.wrenches @ share
+    anything = rng.standard_normal(6) * np.abs(qiki_t.wrenches).max(axis=1) * 10.0 ** rng.uniform(-6.0, 9.0)
+    for wrench in (made, anything):
+        duty, reached = qiki_t.allocate(wrench, dead(*gone.tolist()))
+        assert not duty[gone].any()
+        assert 0.0 <= duty.min() <= duty.max() <= 1.0
+        assert 0.0 <= reached <= 1.0
+    duty, reached = qiki_t.allocate(made, dead(*gone.tolist()))
+    assert reached >= 1.0 - 1e-9
+    assert np.abs(qiki_t.wrenches @ duty - made).max() < 1e-5
+
+
+def test_two_dead_clusters_leave_a_plane_of_pushes(qiki_t: Allocator) -> None:
+    """C and D have no part along X: rank 5, and still +-Y and +-Z."""
+    clusters = 0x00FF
+    duty, share = qiki_t.allocate((0.0, 0.0, 200.0, 0.0, 0.0, 0.0), clusters)
+    assert share == 1.0
+    assert not duty[:8].any()
+    assert (qiki_t.wrenches @ duty)[2] == pytest.approx(200.0, abs=1e-9)
+
+
+def test_a_fit_that_misses_never_counts_as_the_whole_wrench(qiki_t: Allocator) -> None:
+    """With torque before force a fit may make more than was asked for along the wrench, and much beside it."""
+    wrench = np.array([-0.212, -0.142, -0.674, -0.576, 0.163, -0.195])
+    failed = 0xFFFF & ~dead(4, 5, 8, 9)
+    duty, share = qiki_t.allocate(wrench, failed)
+    assert np.abs(qiki_t.wrenches @ duty - wrench).max() > 0.1
+    assert share < 1.0
+
+
+def test_on_the_boundary_itself_the_wrench_is_made() -> None:
+    allocator = Allocator(load_body("qiki-g"))
+    rng = np.random.default_rng(3)
+    for _ in range(300):
+        direction = rng.standard_normal(6) * np.abs(allocator.wrenches).max(axis=1)
+        wrench = direction * allocator.largest_scale(direction) * (1.0 + 10.0 ** rng.uniform(-16.0, -11.0))
+        duty, share = allocator.allocate(wrench)
+        assert share >= 1.0 - 1e-8
+        assert np.abs(allocator.wrenches @ duty - wrench).max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-12, 1e12, 1e300])
+@pytest.mark.filterwarnings("error")
+def test_the_size_of_a_wrench_does_not_matter_to_its_direction(qiki_t: Allocator, size: float) -> None:
+    direction = np.array([0.6, -0.3, 0.2, 0.1, 0.05, -0.2])
+    wrench = size * direction
+    duty, share = qiki_t.allocate(wrench)
+    scale = qiki_t.largest_scale(wrench)
+    assert share == pytest.approx(min(1.0, scale), rel=1e-6)
+    made = qiki_t.wrenches @ duty / np.abs(qiki_t.wrenches @ duty).max()
+    assert made == pytest.approx(direction / 0.6, abs=1e-6)
+    assert scale * size == pytest.approx(qiki_t.largest_scale(direction), rel=1e-9)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_out_of_reach_is_fitted_from_any_distance(qiki_t: Allocator) -> None:
+    """Cluster A dead: no push along -X. The farther off the wish, the same the fit."""
+    near, _ = qiki_t.allocate((-1e6, 0.0, 0.0, 0.0, 0.0, 0.0), 0x000F)
+    far, share = qiki_t.allocate((-1e300, 0.0, 0.0, 0.0, 0.0, 0.0), 0x000F)
+    assert far == pytest.approx(near, abs=1e-3)
+    assert 0.0 <= share < 1e-290
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nothing_can_be_said_of_a_wrench_that_is_not_finite(qiki_t: Allocator, bad: float) -> None:
+    wrench = (bad, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert qiki_t.largest_scale(wrench) == 0.0
+    assert qiki_t.peak(wrench) == np.inf
+    assert qiki_t.largest_scale_beside(wrench, (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)) < 0.0
+    assert qiki_t.largest_scale_beside((1.0, 0.0, 0.0, 0.0, 0.0, 0.0), wrench) < 0.0
+
+
+def test_with_every_nozzle_dead_no_wrench_is_no_wrench() -> None:
+    allocator = Allocator(load_body("qiki-t"))
+    assert allocator.allocate((0.0,) * 6, 0xFFFF)[1] == 1.0
+    duty, share = allocator.allocate((10.0, 0.0, 0.0, 0.0, 0.0, 0.0), 0xFFFF)
+    assert not duty.any()
+    assert share == 0.0

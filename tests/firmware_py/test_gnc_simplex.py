@@ -51,3 +51,20 @@ def test_bounded_least_squares_agrees_with_scipy() -> None:
         ours = bounded_least_squares(a, b)
         theirs = lsq_linear(a, b, (0.0, 1.0), method="bvls").x
         assert np.linalg.norm(a @ ours - b) == pytest.approx(np.linalg.norm(a @ theirs - b), abs=1e-6)
+
+
+def test_a_singular_basis_is_no_solution_and_no_error() -> None:
+    a = np.tile(np.eye(6), 2)
+    columns = np.array([0, 1, 2, 3, 4, 10])
+    solve = BoundedSimplex(a, np.ones(6)).solve
+    assert solve(np.full(6, 0.5), np.ones(12), np.ones(12, dtype=bool), columns, np.zeros(12, dtype=bool)) is None
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e9])
+def test_a_fit_does_not_depend_on_the_unit(size: float) -> None:
+    rng = np.random.default_rng(9)
+    for _ in range(20):
+        a, b = rng.standard_normal((6, 10)), size * rng.standard_normal(6)
+        assert a.T @ (b - a @ bounded_least_squares(a, b)) == pytest.approx(
+            a.T @ (b - a @ lsq_linear(a, b, (0.0, 1.0), method="bvls", tol=1e-15).x), abs=1e-6 * size
+        )

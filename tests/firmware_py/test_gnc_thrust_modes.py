@@ -6,7 +6,7 @@ from math import hypot, inf, nan
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from firmware_py.gnc.allocation import Allocator
@@ -92,6 +92,65 @@ def test_an_override_is_refused_above_the_largest_torque_and_tells_its_residual(
     much = guard.shape(ThrustMode.MANUAL_OVERRIDE, (5000.0, 0.0, 0.0, 0.0, 0.0, 0.0))
     assert much.verdict is Verdict.SATURATED
     assert much.residual[0] == pytest.approx(5000.0 - much.wrench[0])
+
+
+def test_the_rounding_of_a_torque_at_the_limit_refuses_no_override() -> None:
+    limit = BODY.limits.torque_max_n_m
+    wrench = (0.0, 0.0, 0.0, 0.0, 0.0, limit * (1.0 + 1e-12))
+    assert policy().shape(ThrustMode.MANUAL_OVERRIDE, wrench).verdict is Verdict.AS_ASKED
+    assert policy().shape(ThrustMode.MANUAL_OVERRIDE, (0.0, 0.0, 0.0, 0.0, 0.0, limit * 1.0001)).refused
+
+
+def test_what_an_override_falls_short_of_is_told_also_if_the_fit_makes_more_than_was_asked() -> None:
+    wrench = (-0.212, -0.142, -0.674, -0.576, 0.163, -0.195)
+    failed = 0xFFFF & ~(1 << 4 | 1 << 5 | 1 << 8 | 1 << 9)
+    shaped = policy().shape(ThrustMode.MANUAL_OVERRIDE, wrench, failed)
+    made = ALLOCATOR.wrenches @ ALLOCATOR.allocate(wrench, failed)[0]
+    assert shaped.verdict is Verdict.SATURATED
+    assert shaped.residual == pytest.approx(tuple(np.array(wrench) - made), abs=1e-9)
+
+
+@given(wrench=st.tuples(*[st.floats(-1e6, 1e6)] * 3), failed=st.integers(0, 0xFFFF))
+@settings(max_examples=100, deadline=None)
+def test_the_closest_fit_of_an_override_keeps_the_limit_of_torque(
+    wrench: tuple[float, float, float], failed: int
+) -> None:
+    shaped = policy().shape(ThrustMode.MANUAL_OVERRIDE, (*wrench, 0.0, 0.0, 0.0), failed)
+    assert max(abs(t) for t in shaped.wrench[3:]) <= BODY.limits.torque_max_n_m * (1.0 + 1e-9)
+
+
+@pytest.mark.parametrize("mode", [ThrustMode.AUTO, ThrustMode.ADAPTIVE, ThrustMode.BRAKE])
+@pytest.mark.filterwarnings("error")
+def test_a_demand_beyond_all_bounds_still_has_a_direction(mode: ThrustMode) -> None:
+    for size in (1e12, 1e308):
+        push = policy().shape(mode, (0.0, 0.0, size, 0.0, 0.0, 0.0)).wrench
+        assert push[2] == pytest.approx(CEILING, rel=1e-6)
+        turn = policy().shape(mode, (0.0, 0.0, 0.0, 0.0, 0.0, -size)).wrench
+        assert turn[5] == pytest.approx(-ALLOCATOR.largest_scale((0.0, 0.0, 0.0, 0.0, 0.0, 1.0)), rel=1e-6)
+
+
+@pytest.mark.parametrize("mode", [ThrustMode.AUTO, ThrustMode.ADAPTIVE, ThrustMode.BRAKE])
+@given(
+    push=st.tuples(*[st.floats(-1e5, 1e5)] * 3), turn=st.tuples(*[st.floats(-235.0, 235.0)] * 3),
+    failed=st.sampled_from([0, 0x0001, 0x0005, 0x0800, 0x000F, 0x00F0, 0x0300, 0xC000]),
+)
+@example(push=(-592.0, -1.0, 98.0), turn=(-12.6, -90.0, 137.3), failed=0x0005)
+@settings(max_examples=80, deadline=None)
+def test_a_push_leaves_at_least_half_of_a_torque_that_can_be_made(
+    mode: ThrustMode, push: tuple[float, float, float], turn: tuple[float, float, float], failed: int
+) -> None:
+    """But for the torque that the closest fit of a push brings along."""
+    if ALLOCATOR.largest_scale((0.0, 0.0, 0.0, *turn), failed) < 1.0:
+        return
+    shaped = policy().shape(mode, (*push, *turn), failed)
+    wanted, made = np.array(turn), np.array(shaped.wrench[3:])
+    if shaped.verdict is Verdict.PARTLY:
+        brought = BODY.limits.residual_torque_n_m if mode is ThrustMode.AUTO else BODY.limits.torque_max_n_m
+        assert np.linalg.norm(made - wanted) <= brought + 1e-6
+    else:
+        least = 0.5 if mode is ThrustMode.AUTO else 1.0 - 1e-6
+        assert (made >= least * wanted - 1e-9)[wanted > 0.0].all()
+        assert (made <= least * wanted + 1e-9)[wanted < 0.0].all()
 
 
 @pytest.mark.parametrize("mode", ThrustMode)

@@ -16,10 +16,12 @@ import numpy.typing as npt
 from scipy.optimize import linprog
 
 from firmware_py.gnc.allocation import Allocator
+from firmware_py.gnc.authority import force_ceiling_n
 from firmware_py.gnc.control import ControlGains, Controller
 from firmware_py.gnc.estimator import NavState
 from firmware_py.gnc.guidance import GuidanceLaw, GuidanceLimits, Hold, Slew
 from firmware_py.gnc.modulation import PulseModulator
+from firmware_py.gnc.thrust_modes import ThrustPolicy
 from hal.frames import IDENTITY, Quaternion, Vec3, quaternion_from_rotation_vector, scale, unit
 from hal.profile.body import BodyConfig
 from hal.profile.controllability import wrench_matrix
@@ -210,6 +212,7 @@ class Ours:
     ) -> None:
         self.modulator = PulseModulator(body, allocator)
         self._controller = Controller(body, allocator, gains)
+        self._policy = ThrustPolicy(body, allocator, force_ceiling_n(body))
         self._law = law
 
     def plan(self, truth: Truth) -> PulsePlan:
@@ -217,10 +220,15 @@ class Ours:
         nav = truth.nav()
         target = self._law.update(truth.t_ns, nav)
         demand = self._controller.update(truth.t_ns, nav, target)
-        plan, _ = self.modulator.plan(
-            demand.impulse, truth.t_ns, rate_tolerance=demand.rate_tolerance,
-            velocity_tolerance=demand.velocity_tolerance,
+        window_s = self.modulator.window_ms * 1e-3
+        a, b, c, d, e, f = (x / window_s for x in demand.impulse)
+        wrench = self._policy.shape(target.mode, (a, b, c, d, e, f)).wrench
+        a, b, c, d, e, f = (x * window_s for x in wrench)
+        plan, emitted = self.modulator.plan(
+            (a, b, c, d, e, f), truth.t_ns, rate_tolerance=demand.rate_tolerance,
+            velocity_tolerance=demand.velocity_tolerance, mean=demand.mean,
         )
+        self._controller.flown(emitted)
         return plan
 
     @classmethod

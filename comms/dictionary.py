@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from math import inf, isfinite
+from math import hypot, inf, isfinite
 from typing import Any
 
 from fdir.gating import CommandClass
 from fdir.modes import Emission
 
 __all__ = [
-    "COMMANDS", "TELEMETRY", "Argument", "Authority", "Channel", "Command", "CommandRefused", "Kind", "validate",
+    "AXES", "BURN_LEVELS", "COMMANDS", "MOST_SEGMENTS", "SEGMENT_FIELDS", "TELEMETRY", "Argument", "Authority",
+    "Channel", "Command", "CommandRefused", "Kind", "validate",
 ]
 
 
@@ -41,11 +42,18 @@ class Kind(StrEnum):
     TEXT = "text"
     TABLE = "table by name"
     LIST = "list"
+    WRENCH = "force and torque, 6 numbers"
+    DIRECTION = "axis name or vector of 3"
+    RECORDS = "list of records"
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument of a command. ``low`` and ``high`` bound a number, or each component of a vector."""
+    """One argument of a command.
+
+    ``low`` and ``high`` bound a number, each component of a vector, or how many records there are. ``fields`` are the
+    keys of each record.
+    """
 
     name: str
     kind: Kind
@@ -55,11 +63,13 @@ class Argument:
     high: float | None = None
     choices: tuple[str, ...] = ()
     required: bool = True
+    fields: tuple[Argument, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command of the dictionary."""
+    """One command of the dictionary. ``one_of`` names sets of arguments of which exactly one set must be complete, and
+    nothing of the others be given but what they share."""
 
     id: int
     name: str
@@ -67,6 +77,7 @@ class Command:
     authority: Authority
     text: str
     arguments: tuple[Argument, ...] = ()
+    one_of: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +98,48 @@ class CommandRefused(ValueError):
 _SPEED = Argument("speed_m_s", Kind.NUMBER, "m/s", "cruise speed; the body's speed limit if not given", 0.01, 100.0,
                   required=False)
 
+AXES: dict[str, tuple[float, float, float]] = {
+    "+x": (1.0, 0.0, 0.0), "-x": (-1.0, 0.0, 0.0), "+y": (0.0, 1.0, 0.0), "-y": (0.0, -1.0, 0.0),
+    "+z": (0.0, 0.0, 1.0), "-z": (0.0, 0.0, -1.0),
+}
+"""Directions by name."""
+BURN_LEVELS = ("ZTT", "FTG", "ADAPTIVE")
+"""Levels on the wire: no torque at all; the same ceiling in every direction; any mix (CANON section 4)."""
+MOST_SEGMENTS = 16
+"""Segments of one thrust profile."""
+
+
+def _segment_fields(levels: tuple[str, ...], needed: bool) -> tuple[Argument, ...]:
+    """What one segment of a burn profile is made of; ``needed`` is False where a list may stand in its place."""
+    k = Kind
+    return (
+        Argument("duration_s", k.NUMBER, "s", "how long, ramps included", 0.03, 60.0, required=needed),
+        Argument("level_pct", k.NUMBER, "%", "share of the ceiling in that direction, as on-time", 0.0, 100.0,
+                 required=needed),
+        Argument("direction", k.DIRECTION, "-", "where the force on the body points", choices=tuple(AXES),
+                 required=needed),
+        Argument("frame", k.CHOICE, "-", "frame of the direction; body if not given", choices=("body", "inertial"),
+                 required=False),
+        Argument("ramp_in_s", k.NUMBER, "s", "time from nothing to the level, straight", 0.0, 60.0, required=False),
+        Argument("ramp_out_s", k.NUMBER, "s", "time from the level to nothing", 0.0, 60.0, required=False),
+        Argument("level", k.CHOICE, "-", f"whose ceiling; {levels[0]} if not given", choices=levels, required=False),
+    )
+
+
+def _burn_arguments(levels: tuple[str, ...]) -> tuple[Argument, ...]:
+    records = _segment_fields(levels, needed=True)
+    keys = ", ".join(field.name if field.required else f"({field.name})" for field in records)
+    return (
+        Argument("segments", Kind.RECORDS, "-", f"segments, flown one after the other; keys of each: {keys}", 1.0,
+                 float(MOST_SEGMENTS), required=False, fields=records),
+        *_segment_fields(levels, needed=False),
+    )
+
+
+SEGMENT_FIELDS: dict[str, Argument] = {field.name: field for field in _segment_fields(BURN_LEVELS, needed=True)}
+"""Keys of one segment with their bounds."""
+_ONE_OF = (("segments",), ("duration_s", "level_pct", "direction"))
+
 _COMMANDS = (
     Command(1, "idle", CommandClass.MODE_CHANGE, Authority.CONTROLLER,
             "End what is flown and drift with the wide dead-band."),
@@ -97,7 +150,7 @@ _COMMANDS = (
                 Argument("axis", Kind.VECTOR3, "-", "axis in the body frame", -1.0, 1.0, required=False),
                 Argument("angle_deg", Kind.NUMBER, "deg", "angle about the axis", -180.0, 180.0, required=False),
                 Argument("attitude", Kind.QUATERNION, "-", "body to inertial", -1.0, 1.0, required=False),
-            )),
+            ), (("attitude",), ("axis", "angle_deg"))),
     Command(5, "sun_track", CommandClass.HOLD, Authority.CONTROLLER,
             "Turn the solar cells to the Sun, searching for it if it is not seen, and stay."),
     Command(6, "translate", CommandClass.ZTT_BURN, Authority.CONTROLLER,
@@ -117,6 +170,40 @@ _COMMANDS = (
         Argument("level", Kind.CHOICE, "-", "emission region", choices=tuple(Emission)),)),
     Command(12, "disarm", CommandClass.STATUS, Authority.CONTROLLER, "Shut the valves and drop arm and enable."),
     Command(13, "arm", CommandClass.MODE_CHANGE, Authority.SAFETY, "Raise arm and enable; valves take pulses again."),
+    Command(14, "burn", CommandClass.ZTT_BURN, Authority.CONTROLLER,
+            "Fly a thrust profile of segments without torque, attitude held; or one segment, by its keys.",
+            _burn_arguments(("ZTT",)), _ONE_OF),
+    Command(15, "boost_burn", CommandClass.FTG_BURN, Authority.CONTROLLER,
+            "As burn, at any level; needs the charge for boost, and confirmation.", (
+                *_burn_arguments(BURN_LEVELS),
+                Argument("confirmed", Kind.FLAG, "-", "must be true: nothing is burned without", required=False),
+            ), _ONE_OF),
+    Command(16, "burn_stop", CommandClass.STATUS, Authority.CONTROLLER,
+            "End a running thrust profile or override at the next tick, and coast with the attitude held."),
+    Command(17, "override_arm", CommandClass.OVERRIDE, Authority.ENGINEER,
+            "Let override_fire through for 60 s; SAFE, a brake and disarm end it."),
+    Command(18, "override_fire", CommandClass.OVERRIDE, Authority.ENGINEER,
+            "Make one wrench, open loop; the record says what of it the nozzles cannot make.", (
+                Argument("wrench", Kind.WRENCH, "N, N m", "force, then torque about the centre of mass, body frame",
+                         -10_000.0, 10_000.0),
+                Argument("duration_s", Kind.NUMBER, "s", "how long", 0.03, 3.0),
+            )),
+    Command(19, "rendezvous", CommandClass.ZTT_BURN, Authority.CONTROLLER,
+            "Go to a place beside the target that is tracked, and keep it; breaks off when the target is lost.", (
+                Argument("offset_m", Kind.VECTOR3, "m", "from the target to the place, inertial axes", -5000.0, 5000.0),
+                Argument("keep_out_m", Kind.NUMBER, "m", "radius about the target that is never entered", 0.0, 1000.0,
+                         required=False),
+                Argument("axis", Kind.DIRECTION, "-", "body axis to keep on the target; the attitude is kept if not "
+                         "given", choices=tuple(AXES), required=False),
+                _SPEED,
+            )),
+    Command(20, "recover", CommandClass.ZTT_BURN, Authority.CONTROLLER,
+            "Reach a velocity with the nozzles that are left: null the rates, turn a push that way, push.", (
+                Argument("velocity_m_s", Kind.VECTOR3, "m/s", "inertial axes; rest if not given", -5.0, 5.0,
+                         required=False),
+                Argument("propellant_kg", Kind.NUMBER, "kg", "most that may be used; all if not given", 0.01, 100_000.0,
+                         required=False),
+            )),
 )
 COMMANDS: dict[str, Command] = {command.name: command for command in _COMMANDS}
 
@@ -156,6 +243,21 @@ TELEMETRY: tuple[Channel, ...] = (
     Channel(32, "gate_vetoes", _K.NUMBER, "1", "pulses taken out by the final gate since start"),
     Channel(33, "failure_causes", _K.TABLE, "1", "failed transfers and refused answers since start, by cause"),
     Channel(34, "bus_recoveries", _K.TABLE, "1", "hung buses brought back since start, by what brought them back"),
+    Channel(35, "nis_attitude", _K.NUMBER, "1", "star tracker: mean NIS per degree of freedom, 1 is right"),
+    Channel(36, "nis_sun", _K.NUMBER, "1", "Sun sensors: mean NIS per degree of freedom, 1 is right"),
+    Channel(37, "nis_magnetic", _K.NUMBER, "1", "magnetometer: mean NIS per degree of freedom, 1 is right"),
+    Channel(38, "nis_gravity", _K.NUMBER, "1", "gravity on a bench: mean NIS per degree of freedom, 1 is right"),
+    Channel(39, "nis_relative", _K.NUMBER, "1", "range and bearing: mean NIS per degree of freedom, 1 is right"),
+    Channel(40, "estimate_consistent", _K.FLAG, "-", "no sensor says that the estimate is surer than it should be"),
+    Channel(41, "inputs_refused", _K.TABLE, "1", "measurements that the estimator did not use since start, by reason"),
+    Channel(42, "gyro_scale", _K.VECTOR3, "1", "estimated scale error of the gyro by axis"),
+    Channel(43, "disturbance_n_m", _K.VECTOR3, "N m", "estimated disturbance torque, body axes"),
+    Channel(44, "relative_position_m", _K.VECTOR3, "m", "target less craft, inertial; missing without a target"),
+    Channel(45, "relative_velocity_m_s", _K.VECTOR3, "m/s", "its rate of change; missing without a target"),
+    Channel(46, "sigma_relative_m", _K.NUMBER, "m", "one-sigma of the relative position, one axis"),
+    Channel(47, "profile_progress", _K.LIST, "-", "thrust profile: segments begun, segments in all, share of its time"),
+    Channel(48, "demands", _K.TABLE, "1", "windows since start by what the thrust mode made of their demand"),
+    Channel(49, "demands_refused", _K.TABLE, "1", "windows since start whose demand was no number, by cause"),
 )
 
 
@@ -164,34 +266,89 @@ def validate(name: str, given: Mapping[str, Any]) -> tuple[Command, dict[str, An
     command = COMMANDS.get(name)
     if command is None:
         raise CommandRefused(f"no command {name!r}; commands: {', '.join(COMMANDS)}")
-    known = {argument.name: argument for argument in command.arguments}
+    if command.one_of:
+        _check_sets(command, given)
+    return command, _read(f"{name}:", "argument", command.arguments, given)
+
+
+def _read(where: str, what: str, arguments: tuple[Argument, ...], given: Mapping[str, Any]) -> dict[str, Any]:
+    known = {argument.name: argument for argument in arguments}
     for key in given:
         if key not in known:
-            raise CommandRefused(f"{name}: no argument {key!r}; arguments: {', '.join(known) or 'none'}")
+            raise CommandRefused(f"{where} no {what} {key!r}; {what}s: {', '.join(known) or 'none'}")
     values: dict[str, Any] = {}
-    for argument in command.arguments:
+    for argument in arguments:
         if argument.name in given:
-            values[argument.name] = _convert(name, argument, given[argument.name])
+            values[argument.name] = _convert(f"{where} {argument.name}", argument, given[argument.name])
         elif argument.required:
-            raise CommandRefused(f"{name}: argument {argument.name} ({argument.kind}, {argument.unit}) is missing")
-    return command, values
+            raise CommandRefused(f"{where} {what} {argument.name} ({argument.kind}, {argument.unit}) is missing")
+    return values
 
 
-def _convert(command: str, argument: Argument, value: Any) -> Any:
-    where = f"{command}: {argument.name}"
-    if argument.kind is Kind.CHOICE:
+def _check_sets(command: Command, given: Mapping[str, Any]) -> None:
+    """Exactly one complete set of arguments, and with a list of records no key of a record beside it."""
+    complete = [names for names in command.one_of if all(name in given for name in names)]
+    records = {a.name: {field.name for field in a.fields} for a in command.arguments if a.kind is Kind.RECORDS}
+    beside = [key for name, keys in records.items() if name in given for key in given if key in keys]
+    others = {name for names in command.one_of for name in names} - set(complete[0] if complete else ())
+    if len(complete) != 1 or beside or others & set(given):
+        ways = ", or ".join(" and ".join(names) for names in command.one_of)
+        raise CommandRefused(f"{command.name}: give {ways}; got {', '.join(map(str, given)) or 'nothing'}")
+
+
+def _convert(where: str, argument: Argument, value: Any) -> Any:
+    kind = argument.kind
+    if kind is Kind.CHOICE:
         if value not in argument.choices:
             raise CommandRefused(f"{where} is {value!r}; allowed: {', '.join(argument.choices)}")
         return str(value)
-    if argument.kind is Kind.NUMBER:
+    if kind is Kind.NUMBER:
         return _number(where, argument, value)
-    length = 4 if argument.kind is Kind.QUATERNION else 3
-    if not isinstance(value, list | tuple) or len(value) != length:
-        raise CommandRefused(f"{where} must be {length} numbers, got {value!r}")
-    numbers = tuple(_number(f"{where}[{index}]", argument, item) for index, item in enumerate(value))
-    if argument.kind is Kind.QUATERNION and abs(sum(x * x for x in numbers) - 1.0) > 1e-3:
+    if kind is Kind.FLAG:
+        if not isinstance(value, bool):
+            raise CommandRefused(f"{where} must be true or false, got {value!r}")
+        return value
+    if kind is Kind.RECORDS:
+        return _records(where, argument, value)
+    if kind is Kind.DIRECTION:
+        return _direction(where, argument, value)
+    numbers = _numbers(where, argument, value, {Kind.QUATERNION: 4, Kind.WRENCH: 6}.get(kind, 3))
+    if kind is Kind.QUATERNION and abs(sum(x * x for x in numbers) - 1.0) > 1e-3:
         raise CommandRefused(f"{where} must be a unit quaternion w, x, y, z")
     return numbers
+
+
+def _records(where: str, argument: Argument, value: Any) -> tuple[dict[str, Any], ...]:
+    low, high = int(argument.low or 0), int(argument.high or 0)
+    if not isinstance(value, list | tuple) or not low <= len(value) <= high:
+        got = f"{len(value)} of them" if isinstance(value, list | tuple) else repr(value)
+        raise CommandRefused(f"{where} must be a list of {low} to {high}, got {got}")
+    records = []
+    for index, item in enumerate(value):
+        if not isinstance(item, Mapping):
+            keys = ", ".join(field.name for field in argument.fields)
+            raise CommandRefused(f"{where}[{index}] must have the keys {keys}, got {item!r}")
+        records.append(_read(f"{where}[{index}]:", "key", argument.fields, item))
+    return tuple(records)
+
+
+def _direction(where: str, argument: Argument, value: Any) -> tuple[float, ...]:
+    """A unit vector, from the name of an axis or from three numbers of any length but zero."""
+    if isinstance(value, str):
+        if value not in AXES:
+            raise CommandRefused(f"{where} is {value!r}; allowed: {', '.join(AXES)}, or a vector of 3")
+        return AXES[value]
+    numbers = _numbers(where, argument, value, 3)
+    length = hypot(*numbers)
+    if not 1e-6 < length < inf:
+        raise CommandRefused(f"{where} is {value!r}; a vector with a length is allowed")
+    return tuple(x / length for x in numbers)
+
+
+def _numbers(where: str, argument: Argument, value: Any, length: int) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple) or len(value) != length:
+        raise CommandRefused(f"{where} must be {length} numbers, got {value!r}")
+    return tuple(_number(f"{where}[{index}]", argument, item) for index, item in enumerate(value))
 
 
 def _number(where: str, argument: Argument, value: Any) -> float:

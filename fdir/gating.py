@@ -9,7 +9,7 @@ from fdir.codes import Code
 from fdir.facts import Facts
 from fdir.modes import Motion
 
-__all__ = ["CLASS_CHECKS", "SAFE_ALLOWED", "CommandClass", "gate"]
+__all__ = ["CLASS_CHECKS", "CONFIRMED", "SAFE_ALLOWED", "CommandClass", "confirmation", "gate"]
 
 
 @unique
@@ -19,6 +19,8 @@ class CommandClass(StrEnum):
     STATUS = "status"
     HOLD = "attitude hold, fine pulse"
     ZTT_BURN = "ZTT burn"
+    FTG_BURN = "FTG or boost burn"
+    OVERRIDE = "manual override"
     BRAKE = "brake"
     MODE_CHANGE = "mode change"
     TRANSMIT = "transmit"
@@ -31,6 +33,12 @@ def _supercap_at_hold(facts: Facts) -> tuple[Code, ...]:
     if facts.soc_supercap is None:
         return (Code.POWER_TELEM_MISSING,)
     return () if facts.soc_supercap >= facts.hold_soc else (Code.CAP_LOW,)
+
+
+def _supercap_at_boost(facts: Facts) -> tuple[Code, ...]:
+    if facts.soc_supercap is None:
+        return (Code.POWER_TELEM_MISSING,)
+    return () if facts.soc_supercap >= facts.boost_soc else (Code.CAP_LOW,)
 
 
 def _cool(facts: Facts) -> tuple[Code, ...]:
@@ -60,16 +68,29 @@ def _battery(facts: Facts) -> tuple[Code, ...]:
     return () if facts.soc_battery > 0.10 else (Code.BAT_LOW,)
 
 
+_BOOST: tuple[Check, ...] = (
+    _battery, _supercap_at_boost, _cool, _thrusters, _rates_trusted, _attitude_trusted, _joint,
+)
 CLASS_CHECKS: dict[CommandClass, tuple[Check, ...]] = {
     CommandClass.STATUS: (),
     CommandClass.HOLD: (_cool, _thrusters, _rates_trusted),
     CommandClass.ZTT_BURN: (_battery, _supercap_at_hold, _cool, _thrusters, _rates_trusted, _attitude_trusted, _joint),
+    CommandClass.FTG_BURN: _BOOST,
+    CommandClass.OVERRIDE: _BOOST,
     CommandClass.BRAKE: (_thrusters, _joint),
     CommandClass.MODE_CHANGE: (),
     CommandClass.TRANSMIT: (_battery, _cool),
 }
 SAFE_ALLOWED = frozenset({CommandClass.STATUS, CommandClass.BRAKE, CommandClass.MODE_CHANGE})
 """Classes that SAFE lets through."""
+CONFIRMED = frozenset({CommandClass.FTG_BURN})
+"""Classes that do nothing without confirmation."""
+
+
+def confirmation(command_class: CommandClass, confirmed: bool) -> tuple[Code, ...]:
+    """What is missing of the confirmation that this class of command needs; empty means nothing."""
+    missing = command_class in CONFIRMED and not confirmed
+    return (Code.CMD_CONFIRMATION_REQUIRED,) if missing else ()
 
 
 def gate(command_class: CommandClass, motion: Motion, facts: Facts) -> tuple[Code, ...]:

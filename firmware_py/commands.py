@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Any
 
-from comms.dictionary import CommandRefused, validate
+from comms.dictionary import COMMANDS, CommandRefused, validate
 from fdir.codes import Code
+from firmware_py.gnc.thrust_profile import ProfileError, profile_of
 
-__all__ = ["CommandRecord", "CommandState", "Order", "parse"]
+__all__ = ["PROFILES", "CommandRecord", "CommandState", "Order", "parse", "understand"]
+
+PROFILES = frozenset(name for name, command in COMMANDS.items() if any(a.name == "segments" for a in command.arguments))
+"""Commands whose arguments are a thrust profile."""
 
 
 @unique
@@ -51,10 +55,24 @@ class CommandRecord:
     arguments: Mapping[str, Any]
 
 
+def understand(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a command in plain types, what must hold between them included.
+
+    Raises CommandRefused, which says what is allowed.
+    """
+    _, values = validate(name, arguments)
+    if name in PROFILES:
+        try:
+            profile_of(values)
+        except ProfileError as error:
+            raise CommandRefused(f"{name}: {error}") from None
+    return values
+
+
 def parse(number: int, name: str, arguments: Mapping[str, Any], source: str, t_ns: int) -> Order | CommandRecord:
     """An order, or the record of its rejection with what is allowed."""
     try:
-        _, values = validate(name, arguments)
+        values = understand(name, arguments)
     except CommandRefused as error:
         codes = (Code.CMD_VALIDATION_FAILED,)
         return CommandRecord(t_ns, number, name, source, CommandState.REJECTED, codes, str(error), dict(arguments))

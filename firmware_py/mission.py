@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from comms.dictionary import CommandRefused, validate
+from comms.dictionary import CommandRefused
 from fdir.modes import Motion
+from firmware_py.commands import understand
 from hal.profile import ConfigError, load_yaml
 from hal.profile.loader import check_finite
 
@@ -151,7 +152,7 @@ def load_mission(name: str) -> MissionConfig:
             raise lines.error([*path, "wait_for"], f"is {step.wait_for!r}; allowed: {allowed}")
         if step.command is not None:
             try:
-                validate(step.command, step.arguments)
+                understand(step.command, step.arguments)
             except CommandRefused as error:
                 raise lines.error([*path, "command"], str(error)) from None
         elif step.arguments:

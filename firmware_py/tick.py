@@ -19,10 +19,15 @@ from fdir.pulse_gate import PulseGate
 from fdir.supervisor import Directives, Supervisor
 from firmware_py.commander import Commander
 from firmware_py.gnc.allocation import Allocator
+from firmware_py.gnc.authority import force_ceiling_n
+from firmware_py.gnc.cluster_heat import ClusterHeat
 from firmware_py.gnc.control import Controller
 from firmware_py.gnc.ephemeris import sun_direction
 from firmware_py.gnc.estimator import Estimator
-from firmware_py.gnc.modulation import PulseModulator, TickImpulse
+from firmware_py.gnc.modulator import Carry
+from firmware_py.gnc.modulators import make_modulator
+from firmware_py.gnc.pulse_book import NOTHING, Impulse, TickImpulse
+from firmware_py.gnc.thrust_modes import ThrustMode, ThrustPolicy
 from firmware_py.gnc.thruster_fault import ThrusterFaultDetector, ThrusterVerdict
 from firmware_py.journal import Journal
 from firmware_py.mission import Sequencer
@@ -44,6 +49,8 @@ SELF_TEST_LIMIT_NS = 8 * SECOND
 """Time from start in which every device should have answered. What flies without: inertial unit and a valve node."""
 DISAGREEMENT_KEPT_NS = 2 * SECOND
 """Age beyond which gyro and star tracker are no longer said to differ; longest time between two compared fixes."""
+NEW_PRICE = 0.1
+"""Change of a nozzle's price, as a share of it, from which on the allocator's tables are made anew (1 to 2 ms)."""
 HEALTH_SEVERITY = {
     DeviceState.OK: Severity.INFO, DeviceState.INIT: Severity.WARNING,
     DeviceState.DEGRADED: Severity.INFO, DeviceState.LOST: Severity.WARNING,
@@ -78,13 +85,20 @@ class FlightSoftware:
         imu = next((d for d in profile.board.devices if d.role == "imu"), None)
         self.estimator = Estimator(body, imu.mount.position_m if imu is not None else (0.0, 0.0, 0.0))
         self.allocator = Allocator(body)
-        self.modulator = PulseModulator(body, self.allocator, 1000.0 / profile.board.rates.fast_hz)
+        self.modulator = make_modulator(
+            body.propulsion.modulator, body, self.allocator, 1000.0 / profile.board.rates.fast_hz
+        )
+        self.heat = ClusterHeat(body)
+        self.policy = ThrustPolicy(body, self.allocator, force_ceiling_n(body))
         self.controller = Controller(body, self.allocator)
         self.detector = ThrusterFaultDetector(body, imu.mount.position_m if imu is not None else (0.0, 0.0, 0.0))
         self.gate = PulseGate(body.propulsion)
         self.supervisor = Supervisor(tuple(nozzle.cluster for nozzle in body.propulsion.nozzles))
         self._sun_inertial = sun_direction(datetime.fromtimestamp(epoch_ns * 1e-9, UTC))
         self.commander = Commander(body, self.allocator, self.supervisor, sequencer, journal, self._sun_inertial)
+        self.commander.unavailable = lambda now_ns: self.modulator.blocked(now_ns) | hardware.propulsion.unavailable()
+        self.commander.lost = lambda: self._silent
+        self.commander.burns.budget.temperatures = lambda: self.temperatures
         self.propellant_kg = body.mass.propellant_kg
         self.plan = PulsePlan.shut(len(body.propulsion.nozzles), body.propulsion.window_ms)
         self.power: PowerState = hardware.power.state(0)
@@ -117,6 +131,13 @@ class FlightSoftware:
         self._lines_follow = True
         self._nodes_ready = False
         self._pulse_mask = 0
+        self._open_ms = [0] * len(self._thrusts)
+        """Open time of each nozzle since its cluster's heat was last reckoned."""
+        self._heat_ns = 0
+        self._too_hot = 0
+        self._silent = self._silent_before = 0
+        """Nozzles of nodes that have been out of reach for a while; a node that is reset comes back sooner."""
+        self._price = self.heat.costs()
         self._row = b""
         self._sun_t = self._field_t = -1
         hardware.propulsion.set_heartbeat(True)
@@ -133,7 +154,8 @@ class FlightSoftware:
             Member("survey", self.survey, medium, 0, 500, True),
             Member("mission", self.fly_mission, medium, 1, 300, False),
             Member("telemetry", self.telemetry, medium, 2, 500, False),
-            Member("housekeeping", self.housekeeping, slow, 3, 500, False),
+            # 0.2 ms; 2 ms when heat or charge have changed what nozzles cost.
+            Member("housekeeping", self.housekeeping, slow, 3, 2000, False),
         )
 
     # -- fast: sense, estimate, monitor, steer, record
@@ -149,16 +171,18 @@ class FlightSoftware:
         dt_s = (now_ns - self._last_imu_ns) * 1e-9
         imu = self.hardware.sensors.imu()
         if imu.ok and imu.t_ns == now_ns and imu.value is not None:
-            rate = imu.value.rate_rad_s
-            self.estimator.on_imu(now_ns, dt_s, rate, imu.value.specific_force_m_s2, expected)
-            self._repeats = self._repeats + 1 if rate == self._last_rates else 0
-            self._last_rates = rate
-            bx, by, bz = self.estimator.filter.bias
-            wx, wy, wz = rate[0] - bx, rate[1] - by, rate[2] - bz
-            if self._turned is not None:
-                x, y, z = self._turned
-                self._turned = (x + wx * dt_s, y + wy * dt_s, z + wz * dt_s)
-            self._watch_nozzles(now_ns, dt_s, (wx, wy, wz), imu.value.specific_force_m_s2, expected)
+            rate, force = imu.value.rate_rad_s, imu.value.specific_force_m_s2
+            if self.estimator.on_imu(now_ns, dt_s, rate, force, expected):
+                self._repeats = self._repeats + 1 if rate == self._last_rates else 0
+                self._last_rates = rate
+                wx, wy, wz = self.estimator.filter.rate
+                if self._turned is not None:
+                    x, y, z = self._turned
+                    self._turned = (x + wx * dt_s, y + wy * dt_s, z + wz * dt_s)
+                self._watch_nozzles(now_ns, dt_s, (wx, wy, wz), force, expected)
+            else:
+                # A sample that is no number: the estimator has coasted, and nobody is judged by it.
+                self._turned = None
         else:
             self.estimator.coast(now_ns, dt_s, expected)
             self._turned = None
@@ -194,25 +218,31 @@ class FlightSoftware:
             return
         nav = self.estimator.nav
         target = self.commander.guide(now_ns, nav, facts, self._directives)
-        failed = self._failed_mask() | self.hardware.propulsion.unavailable()
+        failed = self._failed_mask() | self.hardware.propulsion.unavailable() | self._too_hot
         if target is None:
-            plan = self.modulator.shut(now_ns)
+            plan, emitted = self.modulator.shut(now_ns), NOTHING
         else:
-            demand = self.controller.update(now_ns, nav, target)
-            plan, _ = self.modulator.plan(
-                demand.impulse, now_ns, failed,
+            demand = self.controller.update(now_ns, nav, target, failed)
+            impulse = self._allowed(target.mode, demand.impulse, failed | self.modulator.blocked(now_ns))
+            plan, emitted = self.modulator.plan(
+                impulse, now_ns, failed,
                 rate_tolerance=demand.rate_tolerance, velocity_tolerance=demand.velocity_tolerance,
+                carry=Carry.FORCE if target.carries_push else Carry.NONE, mean=demand.mean,
             )
         self.gate.masked = self._directives.masked_nozzles
         plan, vetoes = self.gate.judge(plan, now_ns // MS, self.hardware.propulsion.armed, self._enabled)
         for veto in vetoes:
             self.journal.event(now_ns, veto.code, Severity.WARNING, f"nozzle {veto.nozzle}: pulse taken out")
+        if vetoes:
+            emitted = self.modulator.flown(plan)
         if not self.hardware.propulsion.command(plan):
             # Not sent, so not flown: the nodes end by themselves what runs, but a cut must not wait for that.
             self.hardware.propulsion.shut(now_ns)
             self._recut = cut
             self.gate.shut(now_ns // MS)
-            plan = self.modulator.shut(now_ns)
+            plan = PulsePlan.shut(len(self._thrusts), plan.window_ms)
+            emitted = self.modulator.flown(plan)
+        self.controller.flown(emitted)
         self._adopt(now_ns, plan)
 
     def record(self, now_ns: int) -> None:
@@ -234,11 +264,11 @@ class FlightSoftware:
         sun = sensors.sun(now_ns)
         if sun.value is not None and sun.ok and sun.t_ns != self._sun_t:
             self._sun_t = sun.t_ns
-            estimator.on_sun(now_ns, sun.value, inertial=self._sun_inertial)
+            estimator.on_sun(now_ns, sun.value, inertial=self._sun_inertial, age_ns=now_ns - sun.t_ns)
         field = sensors.magnetic(now_ns)
         if field.value is not None and field.ok and field.t_ns != self._field_t:
             self._field_t = field.t_ns
-            estimator.on_magnetic(now_ns, field.value)
+            estimator.on_magnetic(now_ns, field.value, age_ns=now_ns - field.t_ns)
         estimator.medium(now_ns)
         self.power = self.hardware.power.state(now_ns)
         self.hardware.survey(now_ns)
@@ -278,8 +308,25 @@ class FlightSoftware:
         mass_kg = self.profile.body.mass.dry_kg + max(0.0, self.propellant_kg)
         self.estimator.navigation.set_mass(mass_kg)
         self.controller.set_mass(mass_kg)
+        self._follow_heat(now_ns)
+        unavailable = self.hardware.propulsion.unavailable()
+        self._silent = unavailable & self._silent_before if unavailable else 0
+        self._silent_before = unavailable
         if not self._self_test:
             self._test_itself(now_ns)
+
+    def _follow_heat(self, now_ns: int) -> None:
+        """Heat of the clusters to who may fire, and at what price: a hot one is used less, a tripped one not at all."""
+        heat = self.heat
+        measured = {name: _usable(reading) for name, reading in self.temperatures.items()}
+        heat.step((now_ns - self._heat_ns) * 1e-9, [ms * 1e-3 for ms in self._open_ms], measured)
+        self._heat_ns = now_ns
+        self._open_ms = [0] * len(self._open_ms)
+        self._too_hot = heat.barred(self.modulator.blocked(now_ns))
+        factors = heat.costs(soc_supercap=_usable(self.power.soc_supercap))
+        if abs(factors / self._price - 1.0).max() > NEW_PRICE:
+            self._price = factors
+            self.allocator.set_costs(factors)
 
     # -- hooks of the scheduler
 
@@ -312,6 +359,17 @@ class FlightSoftware:
 
     # -- parts of the members
 
+    def _allowed(self, mode: ThrustMode, impulse: Impulse, failed: int) -> Impulse:
+        """What of a window's demand the thrust mode lets through."""
+        window_s = self._window_ns * 1e-9
+        a, b, c, d, e, f = impulse
+        wanted = (a / window_s, b / window_s, c / window_s, d / window_s, e / window_s, f / window_s)
+        shaped = self.policy.shape(mode, wanted, failed)
+        if shaped.wrench == wanted:
+            return impulse
+        a, b, c, d, e, f = shaped.wrench
+        return (a * window_s, b * window_s, c * window_s, d * window_s, e * window_s, f * window_s)
+
     def _expected_push(self, now_ns: int) -> TickImpulse | None:
         """What the commanded pulses should have done since the last tick."""
         # Deadlines are whole ns of an exact grid: the number of ticks between two is the nearest one.
@@ -323,7 +381,8 @@ class FlightSoftware:
     ) -> None:
         """Measured against expected momentum, for nozzles that stay open or shut against their command."""
         x, y, z = self.estimator.navigation.bias
-        unbiased = None if self.estimator.gravity else (force[0] - x, force[1] - y, force[2] - z)
+        # On a table gravity is in it, and the level that the detector learns instead of the bias.
+        unbiased = force if self.estimator.gravity else (force[0] - x, force[1] - y, force[2] - z)
         verdict = self.detector.on_tick(now_ns, dt_s, rate, unbiased, expected)
         if verdict is not None and self.facts is not None:
             self._accuse([verdict], self.facts)
@@ -359,15 +418,16 @@ class FlightSoftware:
             rate_disagreement_rad_s=self._rate_disagreement, attitude_known=self.estimator.filter.known,
             speed_m_s=norm(navigation.velocity), propellant_kg=max(0.0, self.propellant_kg),
             propulsion_ready=self._may_push() and self._nodes_ready, settled=commander.settled,
-            segment_done=commander.segment_done, target_range_m=None, bridge_allowed=False, detached=True,
-            joint_locked_unrated=False,
-            late_ticks=self.late_ticks,
+            segment_done=commander.segment_done, target_range_m=self.estimator.relative.range_m,
+            bridge_allowed=False, detached=True, joint_locked_unrated=False, late_ticks=self.late_ticks,
         )
 
     def _accuse(self, verdicts: list[ThrusterVerdict], facts: Facts) -> None:
         """Tell fdir of nozzles that did not push, or did not stop. An empty tank pushes with none of them."""
         for verdict in verdicts if self.propellant_kg > 0.0 else ():
             self.supervisor.nozzle_failed(verdict.nozzle, verdict.fault.value.replace("_", " "), facts)
+            # What was planned with that nozzle goes wrong: plan anew at once, not at the window's end.
+            self._recut = True
 
     def _failed_mask(self) -> int:
         mask = 0
@@ -385,13 +445,16 @@ class FlightSoftware:
         impulse = 0.0
         if flown_ms < self.plan.window_ms:
             for nozzle, (opens, closes) in enumerate(zip(self.plan.open_ms, self.plan.close_ms, strict=True)):
-                impulse -= self._thrusts[nozzle] * max(0, closes - max(opens, flown_ms)) * 1e-3
+                left_ms = max(0, closes - max(opens, flown_ms))
+                impulse -= self._thrusts[nozzle] * left_ms * 1e-3
+                self._open_ms[nozzle] -= left_ms
         self._window_start_ns = now_ns
         self.plan = plan
         self._pulse_mask = 0
         for nozzle, on_ms in enumerate(plan.on_ms):
             if on_ms:
                 impulse += self._thrusts[nozzle] * on_ms * 1e-3
+                self._open_ms[nozzle] += on_ms
                 self._pulse_mask |= 1 << nozzle
         self._pulse_mask &= 0xFFFF
         self.propellant_kg -= impulse / self._exhaust_speed
@@ -494,6 +557,32 @@ class FlightSoftware:
             "gate_vetoes": self.gate.vetoes,
             "failure_causes": self.hardware.failure_causes(),
             "bus_recoveries": self.hardware.recoveries(),
+            **self._agreement(),
+        }
+
+    def _agreement(self) -> dict[str, Any]:
+        """What the sensors say of the estimate, and the chain from demand to pulses of itself."""
+        estimator, seen = self.estimator, self.estimator.consistency
+        relative, modulator = estimator.nav.relative, self.modulator.counters
+        return {
+            "nis_attitude": seen.attitude.nis,
+            "nis_sun": seen.sun.nis,
+            "nis_magnetic": seen.magnetic.nis,
+            "nis_gravity": seen.gravity.nis,
+            "nis_relative": seen.relative.nis,
+            "estimate_consistent": seen.within,
+            "inputs_refused": {reason.value: count for reason, count in estimator.refusals.items() if count},
+            "gyro_scale": estimator.filter.scale,
+            "disturbance_n_m": self.controller.disturbance_n_m,
+            "relative_position_m": None if relative is None else relative.position,
+            "relative_velocity_m_s": None if relative is None else relative.velocity,
+            "sigma_relative_m": None if relative is None else relative.sigma_position_m,
+            "profile_progress": self.commander.progress,
+            "demands": {verdict.name.lower(): count for verdict, count in self.policy.counts.items()},
+            "demands_refused": {
+                "not_finite": modulator.refused_demands,
+                **{fault.value: count for fault, count in self.controller.faults.items() if count},
+            },
         }
 
 

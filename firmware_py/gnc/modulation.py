@@ -4,35 +4,49 @@ On-off valves have a shortest pulse, so one nozzle's least impulse is far above 
 lead below it: nozzles that balance each other are opened together, each for at least the shortest pulse, and only the
 differences of their on-times act (*fine pulses*); or an error is left alone until it is worth a pulse. Per window all
 candidates (the allocator's duties with and without balanced groups added, projections on balanced groups, singles,
-pairs, nothing) are scored at once by remaining error and propellant; the best few are polished in whole milliseconds.
+pairs, parts of the cheapest firing, nothing) are scored at once by remaining error and price; the best few are polished
+in whole milliseconds.
+
+The price is what decides over the fuel of many windows. While a demand is small, every pulse has its full price.
+Momentum that is sure to be paid (a mean demand that lasts, or many pulses' worth) is worth the dual vertex ``y`` of the
+allocation ``min c.x, W x = b, x >= 0``, so a nozzle costs only its reduced cost ``c - y.w`` (Bertsimas and Tsitsiklis,
+Introduction to Linear Optimization, 1997, section 4.3): nothing for those of the cheapest firing. Whatever order such
+nozzles fire in, their fuel is ``y.b`` for the momentum ``b`` that they have made together, which is the optimum.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
+from math import log
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from firmware_py.gnc.allocation import Allocator
+from firmware_py.gnc.modulator import Modulator
+from firmware_py.gnc.pulse_book import Times
 from hal.profile.body import BodyConfig
-from hal.propulsion import PulsePlan
 
-__all__ = ["Impulse", "ModulatorCounters", "PulseModulator", "TickImpulse", "balanced_groups"]
+__all__ = ["PulseModulator", "balanced_groups"]
 
 Array = npt.NDArray[np.float64]
-Impulse = tuple[float, float, float, float, float, float]
-"""Force impulse (N s) over torque impulse about the centre of mass (N m s), body frame."""
 
-STANDARD_GRAVITY = 9.80665
-NOTHING: Impulse = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-
-FUEL_PRICE = 1000.0
-"""Score of a whole tank, where 1 is an error of one tolerance: a pulse of 1/1000 of the tank is worth one tolerance."""
-CARRY_FUEL_PRICE = 20.0
-"""The same where the remainder is carried: open-loop demands want their impulse, not thrift."""
+SURE_FROM_BITS, SURE_OVER_BITS = 3.0, 10.0
+"""A demand that takes at least so many shortest pulses begins to count as sure to be paid, and so many more make it
+certain: a smaller one may be noise, or end before it is worth a pulse."""
+HORIZON = 40.0
+"""Windows of the mean demand that count as sure (10 s of 250 ms): what a feedback asks for around it is small beside
+them."""
+SURE_PRICE = 20.0
+"""Price of waste while a demand is certain, where 1 is that of any pulse otherwise: a nozzle that wastes nothing will
+be due soon."""
+PUSH_PRICE = 5.0
+"""The same during an open-loop push, which leaves the attitude no quiet windows to wait for."""
+NEAR = 1e-3 * np.array([0.61, -0.83, 1.0, 0.71, -0.93, 0.53])
+"""Step off a demand, in greatest effects of a nozzle, that makes its cheapest firing unique. No two elements alike."""
+LEAST_DUTY = 1e-9
+"""Duties below are rounding."""
 LARGEST_GROUP = 9
 """Nozzles in the largest balanced group; the smallest that reaches all six axes alone has seven."""
 MOST_GROUPS = 192
@@ -42,32 +56,6 @@ POLISHED = 3
 POLISH_STEPS = 16
 TOLERANCE_RATIOS = (0.5, 5.0, 50.0)
 """Velocity over rate tolerance (m/rad) for which projections are ready; the nearest one is used."""
-
-
-class TickImpulse(NamedTuple):
-    """What one fast tick should see: impulse about the centre of mass (N s, N m s, body frame), and the sum of all
-    nozzles' impulses (N s), which opposed nozzles don't cancel and which scales the model's uncertainty."""
-
-    fx: float
-    fy: float
-    fz: float
-    tx: float
-    ty: float
-    tz: float
-    gross: float
-
-
-@dataclass(slots=True)
-class ModulatorCounters:
-    """What the modulator did since start. ``propellant_kg`` is commanded, not measured."""
-
-    windows: int = 0
-    firing_windows: int = 0
-    pulses: int = 0
-    on_ms: int = 0
-    propellant_kg: float = 0.0
-    cooldowns: int = 0
-    saturated: int = 0
 
 
 class _Candidates(NamedTuple):
@@ -137,137 +125,29 @@ def _mask(members: npt.NDArray[np.bool_]) -> int:
     return sum(1 << int(n) for n in members.nonzero()[0])
 
 
-class PulseModulator:
-    """Plans the valve pulses of each window.
-
-    Args:
-        body: limits, geometry and mass of the craft.
-        allocator: shared with whoever marks nozzles as failed.
-        tick_ms: length of a fast tick, for the expected impulse per tick; must divide the window.
-
-    One call of ``plan`` a window, in order of time; the plan is taken to start when it is made. Raises ValueError for a
-    tick that doesn't divide the window.
-    """
+class PulseModulator(Modulator):
+    """Fine pulses: the candidate that leaves the least error for the least propellant (see Modulator)."""
 
     def __init__(self, body: BodyConfig, allocator: Allocator, tick_ms: float = 5.0) -> None:
-        prop = body.propulsion
-        self._allocator = allocator
-        self._window = prop.window_ms
-        self._window_s = prop.window_ms * 1e-3
-        self._min_on = prop.min_on_ms
-        self._min_off = prop.min_off_ms
-        self._max_burn = prop.max_burn_ms
-        self._cooldown_ns = prop.cooldown_ms * 1_000_000
-        self._latency = prop.valve_latency_ms
-        # Half a shortest pause on either side lets any two centred pulses follow each other.
-        self._max_pulse = prop.window_ms - 2 * ((prop.min_off_ms + 1) // 2)
-        ticks = prop.window_ms / tick_ms
-        if abs(ticks - round(ticks)) > 1e-9:
-            raise ValueError(f"window of {prop.window_ms} ms is no whole number of {tick_ms} ms ticks")
-        self._ticks = round(ticks)
-        self._tick_ms = tick_ms
-        count = self._count = allocator.count
-        self._per_ms: Array = allocator.wrenches * 1e-3
-        self._thrust = allocator.thrust
+        super().__init__(body, allocator, tick_ms)
+        book, prop = self._book, body.propulsion
+        self._window, self._min_on, self._max_pulse = book.window_ms, book.min_on_ms, book.max_pulse_ms
+        count = self._count = book.count
+        self._per_ms: Array = book.per_ms
         mass = body.mass.dry_kg + body.mass.propellant_kg
-        inverse = np.linalg.inv(np.array(body.mass.inertia_kg_m2))
         self._to_motion = np.zeros((6, 6))
         self._to_motion[:3, :3] = np.eye(3) / mass
-        self._to_motion[3:, 3:] = inverse
-        self._exhaust_speed = prop.specific_impulse_s * STANDARD_GRAVITY
-        tank = max(body.mass.propellant_kg, 1e-9)
-        self._tank_share = self._thrust * 1e-3 / self._exhaust_speed / tank
+        self._to_motion[3:, 3:] = np.linalg.inv(np.array(body.mass.inertia_kg_m2))
+        self._bits = allocator.thrust / (allocator.thrust.max() * prop.min_on_ms)
+        """Propellant of one ms of each nozzle, in shortest pulses of the strongest."""
+        self._near: Array = NEAR * np.abs(self._per_ms).max(axis=1)
         self.groups = balanced_groups(allocator.wrenches, allocator.thrust)
         """Balanced firing shares (k, n)."""
         self._fine = [self._candidates(ratio) for ratio in TOLERANCE_RATIOS]
         self._raise = np.vstack([np.zeros((1, count)), self.groups])
         self._raise_open = self._raise > 0.0
         self._raise_inverse = np.where(self._raise_open, 1.0 / np.where(self._raise_open, self._raise, 1.0), 0.0)
-        tick_edges = np.arange(self._ticks + self._latency_ticks + 1) * tick_ms
-        self._tick_start, self._tick_end = tick_edges[:-1, None], tick_edges[1:, None]
-        self._spill = np.zeros((self._latency_ticks, 7))
-        self._expected: list[TickImpulse | None] = [None] * self._ticks
-        self._open_at_end = np.zeros(count, dtype=bool)
-        self._run_ms = np.zeros(count, dtype=np.int64)
-        self._off_ms = np.full(count, self._min_off, dtype=np.int64)
-        self._blocked_until = [0] * count
-        self._carry = np.zeros(6)
-        self.counters = ModulatorCounters()
-
-    @property
-    def window_ms(self) -> int:
-        """Length of a window."""
-        return self._window
-
-    @property
-    def carried(self) -> Impulse:
-        """The un-emitted remainder that the next carrying window adds to its demand."""
-        return _impulse(self._carry)
-
-    def drop_carry(self) -> None:
-        """Forget the remainder: at the end of a burn profile, or when closed-loop control takes over."""
-        self._carry[:] = 0.0
-
-    def blocked(self, now_ns: int) -> int:
-        """Mask of the nozzles in cooldown after a longest burn."""
-        mask = 0
-        for nozzle, until in enumerate(self._blocked_until):
-            if until > now_ns:
-                mask |= 1 << nozzle
-        return mask
-
-    def plan(
-        self,
-        impulse: Impulse,
-        now_ns: int,
-        failed: int = 0,
-        *,
-        rate_tolerance: float = 1e-3,
-        velocity_tolerance: float = 5e-3,
-        carry: bool = False,
-    ) -> tuple[PulsePlan, Impulse]:
-        """Pulses for the window that starts now, and the impulse they make in it.
-
-        ``impulse`` is wanted over the window, body frame, about the centre of mass. ``failed`` masks nozzles beyond
-        those the allocator already leaves out. The tolerances (rad/s, m/s) say how much error is worth correcting. With
-        ``carry`` (open-loop profiles) what this window doesn't emit is added to the next demand.
-        """
-        self.counters.windows += 1
-        wanted = np.array(impulse)
-        if carry:
-            wanted += self._carry
-        if wanted.any():
-            on_ms = self._choose(wanted, now_ns, failed, rate_tolerance, velocity_tolerance, carry)
-        else:
-            on_ms = np.zeros(self._count, dtype=np.int64)
-        opens, closes = self._place(on_ms, now_ns)
-        emitted = self._per_ms @ (closes - opens)
-        if carry:
-            self._carry = self._bounded(wanted - emitted)
-        self._expect(opens, closes)
-        total = int((closes - opens).sum())
-        if total:
-            self.counters.firing_windows += 1
-            self.counters.pulses += int(np.count_nonzero(closes - opens))
-            self.counters.on_ms += total
-            self.counters.propellant_kg += float(self._thrust @ (closes - opens)) * 1e-3 / self._exhaust_speed
-        return PulsePlan(self._window, tuple(opens.tolist()), tuple(closes.tolist())), _impulse(emitted)
-
-    def shut(self, now_ns: int) -> PulsePlan:
-        """A window without pulses, in place of ``plan``: bookkeeping of pauses and burns goes on."""
-        return self.plan(NOTHING, now_ns)[0]
-
-    def expected(self, tick: int) -> TickImpulse | None:
-        """Impulse between fast ticks ``tick`` and ``tick + 1`` of the present window, None if all valves are shut.
-
-        Tick 0 is the one in which the plan was made. Valve latency shifts both edges; what it moves beyond the window
-        is in the first ticks of the next.
-        """
-        return self._expected[tick]
-
-    @property
-    def _latency_ticks(self) -> int:
-        return int(-(-self._latency // self._tick_ms))
+        self._shut = np.zeros((1, count))
 
     def _candidates(self, ratio: float) -> _Candidates:
         """Open sets: one nozzle, two nozzles, balanced groups; with weighted pseudo-inverses in ms per N s."""
@@ -294,45 +174,25 @@ class PulseModulator:
         return _Candidates(projections.reshape(-1, 6), stacked, inverse, np.array(members))
 
     def _choose(
-        self, wanted: Array, now_ns: int, failed: int, rate_tolerance: float, velocity_tolerance: float, carry: bool,
-    ) -> npt.NDArray[np.int64]:
-        barred_mask = failed | self.blocked(now_ns) | self._overdue() | self._allocator.failed
-        duty, share = self._allocator.allocate(wanted / self._window_s, barred_mask)
+        self, wanted: Array, barred: int, rate_tolerance: float, velocity_tolerance: float, carry: bool
+    ) -> Times:
+        duty, share = self._allocator.allocate(wanted / self._window_s, barred)
         if share < 1.0:
             self.counters.saturated += 1
         weight = self._to_motion * np.array([1.0 / velocity_tolerance] * 3 + [1.0 / rate_tolerance] * 3)[:, None]
         errors_per_ms = weight @ self._per_ms
         target = weight @ wanted
-        price = self._tank_share * (CARRY_FUEL_PRICE if carry else FUEL_PRICE)
-
+        price, cheapest = self._price(wanted, barred, carry)
         ratio = velocity_tolerance / rate_tolerance
-        fine = self._fine[min(range(len(self._fine)), key=lambda i: abs(np.log(TOLERANCE_RATIOS[i] / ratio)))]
-        shortest, longest = float(self._min_on), float(self._max_pulse)
-        base = (fine.projections @ wanted).reshape(-1, self._count)
-        lift = ((shortest - base) * fine.inverse_raise).max(axis=1, where=fine.open, initial=-1e9)
-        fine_ms = np.clip(np.rint(base + lift[:, None] * fine.raise_by), shortest, longest) * fine.open
-
-        coarse = duty * self._window
-        lift = ((shortest - coarse) * self._raise_inverse).max(axis=1, where=self._raise_open, initial=0.0)
-        coarse_ms = np.rint(coarse + lift[:, None] * self._raise)
-        full = coarse_ms > 0.5 * (longest + self._window)
-        coarse_ms = np.where(coarse_ms < 0.5 * shortest, 0.0, np.clip(coarse_ms, shortest, longest))
-        coarse_ms[full] = self._window
-
-        # The allocator's basis with its smallest shares dropped one after the other.
-        used = duty.nonzero()[0]
-        order = used[duty[used].argsort()]
-        nested = np.repeat(np.clip(np.rint(coarse), shortest, longest)[None, :], len(order), axis=0)
-        nested[:, duty <= 0.0] = 0.0
-        for index in range(len(order)):
-            nested[index, order[: index + 1]] = 0.0
-
-        on_ms = np.concatenate([np.zeros((1, self._count)), fine_ms, coarse_ms, nested])
+        sets = [self._shut, self._fine_sets(wanted, ratio), self._coarse_sets(duty), self._nested_sets(duty)]
+        if len(cheapest):
+            sets.append(self._lasting_sets(cheapest, errors_per_ms, target))
+        on_ms = np.concatenate(sets)
         error = target - on_ms @ errors_per_ms.T
         score = np.einsum("ij,ij->i", error, error) + on_ms @ price
-        if barred_mask:
-            barred = np.array([bool(barred_mask >> n & 1) for n in range(self._count)])
-            score[on_ms[:, barred].any(axis=1)] = np.inf
+        if barred:
+            shut = np.array([bool(barred >> n & 1) for n in range(self._count)])
+            score[on_ms[:, shut].any(axis=1)] = np.inf
         best_score, best = np.inf, on_ms[0]
         size = min(POLISHED, len(score) - 1)
         for index in np.argpartition(score, size)[:size].tolist():
@@ -341,8 +201,72 @@ class PulseModulator:
             trial, trial_score = self._polish(on_ms[index], error[index], errors_per_ms, price, float(score[index]))
             if trial_score < best_score:
                 best_score, best = trial_score, trial
-        chosen: npt.NDArray[np.int64] = best.astype(np.int64)
+        chosen: Times = best.astype(np.int64)
         return chosen
+
+    def _price(self, wanted: Array, barred: int, carry: bool) -> tuple[Array, npt.NDArray[np.intp]]:
+        """Price of one ms of each nozzle (n,), where 1 is an error of one tolerance; and, while a mean demand lasts,
+        the nozzles of its cheapest firing.
+
+        The dual vertex is the mean of two close by, since the demands that matter most (one axis of a symmetric craft)
+        lie on an edge between several.
+        """
+        lasts = bool(self._mean.any())
+        sure = wanted + HORIZON * self._mean if lasts else wanted
+        size = float(np.abs(sure / self._near).max()) * float(np.abs(NEAR).max())
+        worth = np.zeros(6)
+        firing = np.zeros(self._count)
+        for sign in (1.0, -1.0):
+            # Far inside what can be made, where the price does not depend on the size.
+            duty, _ = self._allocator.allocate(sure * (1.0 / size) + sign * self._near, barred)
+            firing += duty
+            basis = (duty > LEAST_DUTY).nonzero()[0]
+            worth += 0.5 * np.linalg.lstsq(self._per_ms[:, basis].T, self._bits[basis], rcond=1e-9)[0]
+        certain = 1.0 if carry else min(1.0, max(0.0, (float(worth @ sure) - SURE_FROM_BITS) / SURE_OVER_BITS))
+        waste = np.maximum(self._bits - worth @ self._per_ms, 0.0)
+        price = (1.0 - certain) * self._bits + certain * (PUSH_PRICE if carry else SURE_PRICE) * waste
+        return price, (firing > LEAST_DUTY).nonzero()[0] if lasts else np.zeros(0, dtype=np.intp)
+
+    def _fine_sets(self, wanted: Array, ratio: float) -> Array:
+        """Each small open set, raised by its balanced group until every nozzle has a shortest pulse."""
+        fine = self._fine[min(range(len(self._fine)), key=lambda i: abs(log(TOLERANCE_RATIOS[i] / ratio)))]
+        base = (fine.projections @ wanted).reshape(-1, self._count)
+        lift = ((self._min_on - base) * fine.inverse_raise).max(axis=1, where=fine.open, initial=-1e9)
+        sets: Array = np.clip(np.rint(base + lift[:, None] * fine.raise_by), self._min_on, self._max_pulse) * fine.open
+        return sets
+
+    def _coarse_sets(self, duty: Array) -> Array:
+        """The allocator's duties, bare and raised by each balanced group."""
+        coarse = duty * self._window
+        lift = ((self._min_on - coarse) * self._raise_inverse).max(axis=1, where=self._raise_open, initial=0.0)
+        sets = np.rint(coarse + lift[:, None] * self._raise)
+        full = sets > 0.5 * (self._max_pulse + self._window)
+        sets = np.where(sets < 0.5 * self._min_on, 0.0, np.clip(sets, self._min_on, self._max_pulse))
+        sets[full] = self._window
+        return sets
+
+    def _nested_sets(self, duty: Array) -> Array:
+        """The allocator's basis with its smallest shares dropped one after the other."""
+        used = (duty > LEAST_DUTY).nonzero()[0]
+        order = used[duty[used].argsort()]
+        row = np.where(duty > LEAST_DUTY, np.clip(np.rint(duty * self._window), self._min_on, self._max_pulse), 0.0)
+        sets = np.repeat(row[None, :], len(order), axis=0)
+        for index in range(len(order)):
+            sets[index, order[: index + 1]] = 0.0
+        return sets
+
+    def _lasting_sets(self, cheapest: npt.NDArray[np.intp], errors_per_ms: Array, target: Array) -> Array:
+        """What the nozzles of the mean demand's cheapest firing can do now: their best fit, and that with one of them
+        more or less."""
+        fit = np.linalg.lstsq(errors_per_ms[:, cheapest], target, rcond=1e-9)[0]
+        row = np.zeros(self._count)
+        row[cheapest] = np.where(
+            fit < 0.5 * self._min_on, 0.0, np.clip(np.rint(fit), self._min_on, self._max_pulse)
+        )
+        sets = np.repeat(row[None, :], len(cheapest) + 1, axis=0)
+        for index, nozzle in enumerate(cheapest.tolist()):
+            sets[index, nozzle] = 0.0 if row[nozzle] else self._min_on
+        return sets
 
     def _polish(
         self, on_ms: Array, error: Array, errors_per_ms: Array, price: Array, score: float
@@ -382,64 +306,3 @@ class PulseModulator:
         polished = on_ms.copy()
         polished[movable] = current
         return polished, score
-
-    def _overdue(self) -> int:
-        """Nozzles that have burned on and could not stay open for one more window."""
-        late = self._open_at_end & (self._run_ms + self._window > self._max_burn)
-        return _mask(late) if late.any() else 0
-
-    def _place(
-        self, on_ms: npt.NDArray[np.int64], now_ns: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Edges in ms: centred, or joined to a burn that runs; keeps the books of runs, pauses and cooldowns."""
-        window = self._window
-        opens = (window - on_ms) // 2
-        closes = opens + on_ms
-        fired = on_ms > 0
-        joined = fired & self._open_at_end
-        opens[joined] = 0
-        closes[joined] = on_ms[joined]
-        fresh = fired & ~self._open_at_end & (on_ms == window)
-        opens[fresh] = np.maximum(0, self._min_off - self._off_ms[fresh])
-        closes[fresh] = window
-        opens[~fired] = 0
-        closes[~fired] = 0
-
-        # A run that comes within a window of the longest burn counts as one: it could not have gone on.
-        length = self._run_ms + np.where(joined, closes, 0)
-        long_burn = self._open_at_end & (closes < window) & (length + window > self._max_burn)
-        for nozzle in long_burn.nonzero()[0].tolist():
-            end_ms = int(closes[nozzle]) if joined[nozzle] else 0
-            self._blocked_until[nozzle] = now_ns + end_ms * 1_000_000 + self._cooldown_ns
-            self.counters.cooldowns += 1
-        at_end = fired & (closes == window)
-        self._run_ms = np.where(at_end, np.where(joined, self._run_ms + window, closes - opens), 0)
-        self._off_ms = np.where(fired, window - closes, np.where(self._open_at_end, window, self._off_ms + window))
-        self._open_at_end = at_end
-        return opens, closes
-
-    def _expect(self, opens: npt.NDArray[np.int64], closes: npt.NDArray[np.int64]) -> None:
-        fired = closes > opens
-        if not fired.any() and not self._spill.any():
-            self._expected = [None] * self._ticks
-            return
-        start = opens[fired] + self._latency
-        end = closes[fired] + self._latency
-        share = np.minimum(self._tick_end, end) - np.maximum(self._tick_start, start)
-        np.maximum(share, 0.0, out=share)
-        table = np.empty((len(share), 7))
-        table[:, :6] = share @ self._per_ms[:, fired].T
-        table[:, 6] = share @ self._thrust[fired] * 1e-3
-        table[: len(self._spill)] += self._spill
-        self._spill = table[self._ticks :].copy()
-        self._expected = [TickImpulse(*row) if row[6] else None for row in table[: self._ticks].tolist()]
-
-    def _bounded(self, remainder: Array) -> Array:
-        """At most four windows of full authority: a demand that can never be met must not pile up for ever."""
-        reach = self._allocator.largest_scale(remainder / self._window_s) if remainder.any() else 1.0
-        return remainder if reach >= 0.25 else remainder * (reach / 0.25)
-
-
-def _impulse(values: Array) -> Impulse:
-    fx, fy, fz, tx, ty, tz = values.tolist()
-    return (fx, fy, fz, tx, ty, tz)

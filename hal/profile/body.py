@@ -20,6 +20,7 @@ Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 Celsius = Annotated[float, Meta(ge=-273.15, le=1000.0)]
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)]
 EnvironmentKind = Literal["free_space", "air_bearing"]
+ModulatorKind = Literal["fine", "pulse_width", "slots", "pwpf", "relay"]
 
 
 class MassConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,7 +43,7 @@ class NozzleConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PropulsionConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Nozzles and the rules that every pulse keeps."""
+    """Nozzles, the rules that every pulse keeps, and who makes pulses of a wanted impulse (docs/gnc.md)."""
 
     specific_impulse_s: Annotated[float, Meta(gt=0.0, le=1000.0)]
     window_ms: Annotated[int, Meta(ge=50, le=250)]
@@ -55,6 +56,7 @@ class PropulsionConfig(Struct, frozen=True, forbid_unknown_fields=True):
     hull_heat_share: Fraction
     cluster_heat_w: NonNegative
     nozzles: Annotated[tuple[NozzleConfig, ...], Meta(min_length=7, max_length=32)]
+    modulator: ModulatorKind = "fine"
 
 
 class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fdir.codes import Code
-from fdir.gating import CLASS_CHECKS, SAFE_ALLOWED, CommandClass, gate
+from fdir.gating import CLASS_CHECKS, CONFIRMED, SAFE_ALLOWED, CommandClass, confirmation, gate
 from fdir.modes import Motion
 
 C = CommandClass
@@ -30,6 +30,10 @@ def test_every_class_has_its_checks_and_passes_nominal_facts(facts) -> None:
         (C.ZTT_BURN, {"soc_battery": None}, Code.POWER_TELEM_MISSING),
         (C.ZTT_BURN, {"attitude_known": False}, Code.ATTITUDE_UNKNOWN),
         (C.ZTT_BURN, {"joint_locked_unrated": True}, Code.BAYONET_UNSAFE),
+        (C.FTG_BURN, {"soc_supercap": 0.599}, Code.CAP_LOW),
+        (C.FTG_BURN, {"soc_supercap": None}, Code.POWER_TELEM_MISSING),
+        (C.OVERRIDE, {"soc_supercap": 0.599}, Code.CAP_LOW),
+        (C.OVERRIDE, {"hottest_share": 1.0}, Code.THERMAL_BLOCK),
         (C.BRAKE, {"propellant_kg": 0.0}, Code.WORKING_MASS_LOW),
         (C.BRAKE, {"joint_locked_unrated": True}, Code.BAYONET_UNSAFE),
         (C.TRANSMIT, {"hottest_share": 1.2}, Code.THERMAL_BLOCK),
@@ -59,3 +63,17 @@ def test_boot_takes_only_status(facts) -> None:
 def test_all_reasons_are_listed(facts) -> None:
     codes = gate(C.ZTT_BURN, Motion.SAFE, facts(soc_supercap=0.1, propellant_kg=0.0, imu_ok=False))
     assert codes == (Code.SAFE_LOCKED, Code.CAP_LOW, Code.WORKING_MASS_LOW, Code.SENSOR_MISSING)
+
+
+def test_edges_of_charge_belong_to_the_higher_band(facts) -> None:
+    assert gate(C.ZTT_BURN, Motion.IDLE, facts(soc_supercap=0.30)) == ()
+    assert gate(C.FTG_BURN, Motion.IDLE, facts(soc_supercap=0.60)) == ()
+    assert gate(C.ZTT_BURN, Motion.IDLE, facts(soc_supercap=0.599)) == ()
+
+
+def test_a_boost_burn_alone_needs_confirmation() -> None:
+    assert frozenset({C.FTG_BURN}) == CONFIRMED
+    for command_class in CommandClass:
+        missing = () if command_class is not C.FTG_BURN else (Code.CMD_CONFIRMATION_REQUIRED,)
+        assert confirmation(command_class, False) == missing
+        assert confirmation(command_class, True) == ()

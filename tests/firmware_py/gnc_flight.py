@@ -9,10 +9,14 @@ from math import degrees
 import numpy as np
 
 from firmware_py.gnc.allocation import Allocator
+from firmware_py.gnc.authority import force_ceiling_n
 from firmware_py.gnc.control import Controller
 from firmware_py.gnc.estimator import Estimator
 from firmware_py.gnc.guidance import GuidanceLaw, GuidanceLimits, Target
 from firmware_py.gnc.modulation import PulseModulator
+from firmware_py.gnc.modulator import Carry
+from firmware_py.gnc.pulse_book import Impulse
+from firmware_py.gnc.thrust_modes import ThrustMode, ThrustPolicy
 from firmware_py.gnc.thruster_fault import ThrusterFaultDetector, ThrusterVerdict
 from hal.frames import (
     IDENTITY,
@@ -125,6 +129,7 @@ class Flight:
         self.compass = Magnetometer(self.world.stream("compass"))
         self.allocator = Allocator(body)
         self.modulator = PulseModulator(body, self.allocator)
+        self.policy = ThrustPolicy(body, self.allocator, force_ceiling_n(body))
         self.controller = Controller(body, self.allocator)
         self.estimator = Estimator(body, IMU_PLACE, magnetic_reference=FIELD)
         self.detector = ThrusterFaultDetector(body, IMU_PLACE)
@@ -172,7 +177,7 @@ class Flight:
             estimator.on_imu(now, TICK_S, rate, force, expected)
             bias, accel_bias = estimator.filter.bias, estimator.navigation.bias
             verdict = self.detector.on_tick(
-                now, TICK_S, subtract(rate, bias), None if estimator.gravity else subtract(force, accel_bias), expected
+                now, TICK_S, subtract(rate, bias), force if estimator.gravity else subtract(force, accel_bias), expected
             )
             if verdict is not None:
                 self.verdicts.append(verdict)
@@ -193,11 +198,14 @@ class Flight:
     def window(self, law: GuidanceLaw, now: int) -> None:
         nav = self.estimator.nav
         target = self.target = law.update(now, nav)
-        demand = self.controller.update(now, nav, target)
-        plan, _ = self.modulator.plan(
-            demand.impulse, now, self.failed, rate_tolerance=demand.rate_tolerance,
+        demand = self.controller.update(now, nav, target, self.failed)
+        impulse = self.allowed(target.mode, demand.impulse, self.failed | self.modulator.blocked(now))
+        plan, emitted = self.modulator.plan(
+            impulse, now, self.failed, rate_tolerance=demand.rate_tolerance,
             velocity_tolerance=demand.velocity_tolerance,
+            carry=Carry.FORCE if target.carries_push else Carry.NONE, mean=demand.mean,
         )
+        self.controller.flown(emitted)
         for verdict in self.detector.start_window(now, plan):
             self.verdicts.append(verdict)
             self.isolate(verdict)
@@ -212,6 +220,17 @@ class Flight:
                     self.edges.append((now + close_ms * 1_000_000, n, False))
         self.plan = plan
         self.record(target)
+
+    def allowed(self, mode: ThrustMode, impulse: Impulse, failed: int) -> Impulse:
+        """What of a window's demand the thrust mode lets through, as firmware_py/tick.py asks it."""
+        window_s = self.body.propulsion.window_ms * 1e-3
+        a, b, c, d, e, f = impulse
+        wanted = (a / window_s, b / window_s, c / window_s, d / window_s, e / window_s, f / window_s)
+        shaped = self.policy.shape(mode, wanted, failed)
+        if shaped.wrench == wanted:
+            return impulse
+        a, b, c, d, e, f = shaped.wrench
+        return (a * window_s, b * window_s, c * window_s, d * window_s, e * window_s, f * window_s)
 
     def isolate(self, verdict: ThrusterVerdict) -> None:
         if not self.react:

@@ -21,7 +21,22 @@ from firmware_py.gnc.guidance import (
     SunTrack,
     Translate,
 )
-from hal.frames import IDENTITY, angle_between, norm, quaternion_from_rotation_vector, rotate, rotation_angle
+from firmware_py.gnc.motion_plan import TurnAuthority
+from firmware_py.gnc.thrust_modes import ThrustMode
+from hal.frames import (
+    IDENTITY,
+    Quaternion,
+    Vec3,
+    add,
+    angle_between,
+    multiply,
+    norm,
+    quaternion_from_rotation_vector,
+    rotate,
+    rotation_angle,
+    scale,
+    unit,
+)
 from hal.profile.loader import load_body
 
 STEP = 250_000_000
@@ -85,6 +100,59 @@ def test_slew_needs_a_known_attitude_and_settles() -> None:
     assert done.index(True) == 8
 
 
+def follow(law: Slew, quaternion: Quaternion, rate: Vec3, windows: int) -> list[tuple[float, float, float]]:
+    """Fly a plan as ideal pulses would in the middle of each window: rate, acceleration, error from the goal."""
+    seen = []
+    for k in range(windows):
+        target = law.update(k * STEP, replace(NAV, quaternion=quaternion, rate=rate))
+        assert target.attitude is not None
+        change = target.angular_acceleration or (0.0, 0.0, 0.0)
+        after = add(target.rate or (0.0, 0.0, 0.0), scale(change, 0.25))
+        for part in (rate, after):
+            quaternion = multiply(quaternion, quaternion_from_rotation_vector(scale(part, 0.125)))
+        rate = after
+        seen.append((norm(rate), norm(change), rotation_angle(quaternion, GOAL)))
+    return seen
+
+
+GOAL = quaternion_from_rotation_vector((0.6, -1.0, 0.9))
+
+
+@pytest.mark.parametrize("start", [0.0, 0.01, -0.02])
+def test_a_slew_is_planned_within_rate_and_acceleration_and_ends_at_rest_at_the_goal(start: float) -> None:
+    axis = unit((0.6, -1.0, 0.9))
+    law = Slew(LIMITS, GOAL)
+    seen = follow(law, IDENTITY, scale(axis, start), 400)
+    most, _ = LIMITS.turn.about(axis, LIMITS.slew_rate_rad_s)
+    assert max(rate for rate, _, _ in seen) <= LIMITS.slew_rate_rad_s
+    assert max(acceleration for _, acceleration, _ in seen) <= most * (1.0 + 1e-6)
+    assert law.plans == 1
+    assert seen[-1][0] == 0.0
+    assert seen[-1][2] < 1e-6
+    moving = 0.25 * sum(rate > 1e-9 for rate, _, _ in seen)
+    assert moving < 1.06 * norm((0.6, -1.0, 0.9)) / LIMITS.slew_rate_rad_s + 2.0
+
+
+def test_a_slew_is_planned_anew_from_where_the_craft_really_is() -> None:
+    law = Slew(LIMITS, GOAL)
+    law.update(0, NAV)
+    struck = quaternion_from_rotation_vector((0.0, 0.3, 0.0))
+    target = law.update(STEP, replace(NAV, quaternion=struck, rate=(0.01, 0.0, 0.0)))
+    assert law.plans == 2
+    assert target.attitude is not None
+    assert rotation_angle(target.attitude, struck) < 1e-9
+
+
+def test_a_turn_that_cannot_be_planned_is_left_to_the_approach() -> None:
+    allocator = Allocator(BODY)
+    allocator.set_failed(0xFFFF)
+    law = Slew(replace(LIMITS, turn=TurnAuthority(BODY, allocator)), GOAL)
+    target = law.update(0, NAV)
+    assert law.plans == 0
+    assert target.attitude == GOAL
+    assert target.rate is None
+
+
 def test_slew_keeps_the_rate_limit_of_the_craft() -> None:
     assert Slew(LIMITS, IDENTITY, rate_limit_rad_s=9.0).update(0, NAV).rate_limit_rad_s == LIMITS.rate_rad_s
 
@@ -135,22 +203,43 @@ def test_short_of_energy_pulses_are_five_seconds_apart() -> None:
     assert law.update(0, NAV).pulse_interval_s == 5.0
 
 
-def test_translate_burns_coasts_brakes_and_holds() -> None:
-    law = Translate(LIMITS, (10.0, 0.0, 0.0))
-    x, v = 0.0, 0.0
-    phases = []
-    for k in range(160):
+@pytest.mark.parametrize("metres", [2.0, 10.0, 40.0])
+def test_translate_burns_coasts_brakes_and_holds(metres: float) -> None:
+    law = Translate(LIMITS, (metres, 0.0, 0.0))
+    x, v, step = 0.0, 0.0, LIMITS.cruise_m_s2 * 0.25
+    phases, ways = [], dict.fromkeys(Phase, 0.0)
+    for k in range(240):
         target = law.update(k * STEP, replace(NAV, position=(x, 0.0, 0.0), velocity=(v, 0.0, 0.0)))
         phases.append(target.phase)
         wanted = 0.0 if target.velocity is None else target.velocity[0]
+        wanted += 0.0 if target.acceleration is None else 0.25 * target.acceleration[0]
         # A craft that reaches what is asked within the acceleration the law may count on.
-        change = max(-1.0, min(1.0, (wanted - v) / (LIMITS.cruise_m_s2 * 0.25))) * LIMITS.cruise_m_s2 * 0.25
+        change = max(-step, min(step, wanted - v))
+        ways[target.phase] += (v + 0.5 * change) * 0.25
         x += (v + 0.5 * change) * 0.25
         v += change
     order = [phase for i, phase in enumerate(phases) if i == 0 or phases[i - 1] is not phase]
     assert order == [Phase.BURN, Phase.COAST, Phase.BRAKE, Phase.HOLD]
-    assert x == pytest.approx(10.0, abs=0.15)
+    assert x == pytest.approx(metres, abs=0.02)
     assert target.done
+    # No more than a third on either ramp, but for one window of the cruise.
+    for phase in (Phase.BURN, Phase.BRAKE):
+        assert ways[phase] <= metres / 3.0 + 0.25 * BODY.limits.speed_m_s
+
+
+def test_a_hold_is_done_only_within_its_bands_and_until_it_is_well_outside() -> None:
+    law = Hold(LIMITS, IDENTITY, (0.0, 0.0, 0.0))
+    band = LIMITS.position_deadband_m
+
+    def done(metres: float, first: int, last: int) -> list[bool]:
+        nav = replace(NAV, position=(metres, 0.0, 0.0))
+        return [law.update(k * STEP, nav).done for k in range(first, last)]
+
+    assert not any(done(1.2 * band, 0, 40))
+    assert done(0.9 * band, 40, 60)[-1]
+    assert all(done(1.2 * band, 60, 70))
+    assert not any(done(2.1 * band, 70, 80))
+    assert not done(1.2 * band, 80, 100)[-1]
 
 
 def test_translate_never_exceeds_the_speed_cap() -> None:
@@ -163,8 +252,8 @@ def test_translate_takes_out_drift_across_the_line() -> None:
     law = Translate(LIMITS, (40.0, 0.0, 0.0))
     law.update(0, NAV)
     target = law.update(STEP, replace(NAV, position=(5.0, 0.4, 0.0)))
-    assert target.velocity is not None
-    assert target.velocity[1] < 0.0
+    # The place beside it on the line, so that only what is across is an error.
+    assert target.position == pytest.approx((5.0, 0.0, 0.0))
 
 
 def test_a_short_way_is_no_burn() -> None:
@@ -189,6 +278,7 @@ def test_brake_pushes_with_all_there_is_until_rest() -> None:
     moving = law.update(0, replace(NAV, velocity=(0.6, 0.0, 0.0)))
     assert moving.phase is Phase.BRAKE
     assert moving.full_push
+    assert moving.mode is ThrustMode.BRAKE
     assert moving.velocity == (0.0, 0.0, 0.0)
     done = [law.update(k * STEP, replace(NAV, velocity=(0.03, 0.0, 0.0))).done for k in range(1, 12)]
     assert done.index(True) == 8

@@ -62,7 +62,7 @@ SCENARIO = (GUIDE / "write-a-scenario.md").read_text(encoding="utf-8")
 BODY = (GUIDE / "describe-a-body.md").read_text(encoding="utf-8")
 CHIP = (GUIDE / "add-a-chip.md").read_text(encoding="utf-8")
 BOARD = (GUIDE / "connect-a-board.md").read_text(encoding="utf-8")
-WRITTEN = [ROOT / "README.md", *sorted(GUIDE.glob("*.md")), *sorted((DOCS / "decisions").glob("*.md"))]
+WRITTEN = [ROOT / "README.md", DOCS / "gnc.md", *sorted(GUIDE.glob("*.md")), *sorted((DOCS / "decisions").glob("*.md"))]
 
 
 def blocks(text: str, language: str) -> list[str]:

@@ -125,6 +125,11 @@ def make_flight(duration_s: float = 300.0, rate_hz: int = 20, truth: bool = True
             "devices": {"temps_b": "degraded"} if 150 <= t < 170 else {},
             "bus_failures": int(t > 150) * 3, "gate_vetoes": 0,
             "failure_causes": {"timeout": int(t > 150) * 3}, "bus_recoveries": {},
+            "nis_attitude": 1.02 if known else None, "nis_sun": 0.97 if known else None, "nis_magnetic": None,
+            "nis_gravity": None, "nis_relative": None, "estimate_consistent": True, "inputs_refused": {},
+            "gyro_scale": [1e-4, 0.0, -1e-4], "disturbance_n_m": [0.0, 0.0, 0.0], "relative_position_m": None,
+            "relative_velocity_m_s": None, "sigma_relative_m": None, "profile_progress": None,
+            "demands": {"as_asked": int(4 * t)}, "demands_refused": {"not_finite": 0},
         }))
         truths.append((t_ns, {
             "position_m": list(true_position), "velocity_m_s": [speed, 0.0, 0.0], "quaternion": list(true_attitude),

@@ -210,7 +210,8 @@ class Controller:
             velocity_tolerance += MOVING_SHARE * pushed
         t = self._window
         middle = multiply(nav.quaternion, quaternion_from_rotation_vector(scale(nav.rate, 0.5 * t)))
-        free = velocity is None and target.push_n is None
+        # ADAPTIVE takes a push as the price of a torque: asking it back would undo the torque.
+        free = velocity is None and target.push_n is None and target.mode is not ThrustMode.ADAPTIVE
         self._frame = middle if free else None
         if not free:
             self._debt = ZERO

@@ -9,7 +9,8 @@ mode                  force                                             torque
 ``auto``              at most the common ceiling, the same in every     kept with the force in proportion, down to
                       direction; never with a torque beside it that     half of both; first where less would be left;
                       was not asked for, beyond the body's tolerance    what can't be made at all is dropped
-``adaptive``          what is left beside the torque                    first
+``adaptive``          what is left beside the torque; where no torque   first
+                      is to be had without a push, the push it takes
 ``brake``             what is left beside the torque, no ceiling        first
 ``manual_override``   as asked, by the closest fit                      as asked; refused beyond the body's largest
 ====================  ================================================  =========================================
@@ -141,6 +142,9 @@ class ThrustPolicy:
         torque: Wrench = (0.0, 0.0, 0.0, tx, ty, tz)
         reach = allocator.largest_scale(torque, failed) if torque != NO_WRENCH else np.inf
         if reach < LIVE:
+            mixed = self._mixed(capped, failed) if mode is ThrustMode.ADAPTIVE else None
+            if mixed is not None:
+                return self._told(mixed, Verdict.PARTLY, wrench)
             torque, verdict = self._live_torque(torque, failed), Verdict.PARTLY
         elif reach < 1.0:
             torque = _times(reach * ATTAINABLE, torque)
@@ -157,6 +161,17 @@ class ThrustPolicy:
         _, _, _, tx, ty, tz = torque
         made = (px, py, pz, tx + qx, ty + qy, tz + qz)
         return self._told(made, verdict, wrench)
+
+    def _mixed(self, capped: Wrench, failed: int) -> Wrench | None:
+        """The closest fit, torque before force, if it makes at least half of the torque and no more than is allowed."""
+        duty, _ = self._allocator.allocate(capped, failed)
+        made = _wrench(self._allocator.wrenches @ duty)
+        wanted = hypot(*capped[3:])
+        along = sum(m * w for m, w in zip(made[3:], capped[3:], strict=True)) / wanted
+        most = max(abs(t) for t in made[3:])
+        if along < LEAST_PROPORTION * min(wanted, self._torque_max):
+            return None
+        return made if most <= self._torque_max else _times(self._torque_max / most, made)
 
     def _live_torque(self, torque: Wrench, failed: int) -> Wrench:
         """The torque without the axes about which the nozzles left can't turn that way."""

@@ -76,7 +76,7 @@ def test_with_a_dead_cluster_no_push_brings_more_torque_than_is_tolerated(mode: 
 
 
 def test_a_torque_axis_that_is_lost_does_not_take_the_others_along() -> None:
-    shaped = policy().shape(ThrustMode.ADAPTIVE, (0.0, 0.0, 0.0, 50.0, 20.0, 20.0), CLUSTER_A)
+    shaped = policy().shape(ThrustMode.BRAKE, (0.0, 0.0, 0.0, 50.0, 20.0, 20.0), CLUSTER_A)
     made = ALLOCATOR.wrenches @ ALLOCATOR.allocate(shaped.wrench, CLUSTER_A)[0]
     assert shaped.verdict is Verdict.PARTLY
     assert made[4:] == pytest.approx([20.0, 20.0], abs=1e-6)
@@ -180,3 +180,14 @@ def test_whatever_passes_can_be_made(
     made = ALLOCATOR.wrenches @ duty
     assert np.isfinite(made).all()
     assert np.abs(made - shaped.wrench).max() <= 1e-3 + 1e-4 * np.abs(shaped.wrench).max()
+
+
+@pytest.mark.parametrize("roll", [60.0, -60.0])
+def test_adaptive_pays_with_a_push_for_a_torque_that_cannot_be_had_without(roll: float) -> None:
+    """Without cluster A no roll is pure; 2.4 N for each N m is what it takes (remaining_authority finds the same)."""
+    shaped = policy().shape(ThrustMode.ADAPTIVE, (0.0, 0.0, 0.0, roll, 0.0, 0.0), CLUSTER_A)
+    made = ALLOCATOR.wrenches @ ALLOCATOR.allocate(shaped.wrench, CLUSTER_A)[0]
+    assert shaped.verdict is Verdict.PARTLY
+    assert made[3] == pytest.approx(roll, rel=0.1)
+    assert np.abs(made[4:]).max() < 0.1 * abs(roll)
+    assert 100.0 < np.linalg.norm(made[:3]) < 200.0

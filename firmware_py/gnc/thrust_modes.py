@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from math import hypot, isfinite
+from math import copysign, hypot, isfinite
 
 import numpy as np
 import numpy.typing as npt
@@ -147,7 +147,13 @@ class ThrustPolicy:
                 return self._told(mixed, Verdict.PARTLY, wrench)
             torque, verdict = self._live_torque(torque, failed), Verdict.PARTLY
         elif reach < 1.0:
-            torque = _times(reach * ATTAINABLE, torque)
+            shortened = _times(reach * ATTAINABLE, torque)
+            # A hair about an axis that is lost must not shorten the rest to nothing.
+            live = self._live_torque(torque, failed) if reach < LEAST_PROPORTION else shortened
+            if _along(live, torque) > _along(shortened, torque):
+                torque, verdict = live, Verdict.PARTLY
+            else:
+                torque = shortened
         force: Wrench = (fx, fy, fz, 0.0, 0.0, 0.0)
         if force == NO_WRENCH:
             return self._told(torque, verdict, wrench)
@@ -176,9 +182,11 @@ class ThrustPolicy:
     def _live_torque(self, torque: Wrench, failed: int) -> Wrench:
         """The torque without the axes about which the nozzles left can't turn that way."""
         live = [0.0] * 6
+        # As much about each axis as there is in all: a hair of it could be made of rounding.
+        size = hypot(*torque[3:])
         for axis in (3, 4, 5):
             single = [0.0] * 6
-            single[axis] = torque[axis]
+            single[axis] = copysign(size, torque[axis])
             if torque[axis] and self._allocator.largest_scale(tuple(single), failed) > LIVE:
                 live[axis] = torque[axis]
         kept = (0.0, 0.0, 0.0, live[3], live[4], live[5])
@@ -215,6 +223,10 @@ class ThrustPolicy:
         self.counts[verdict] += 1
         a, b, c, d, e, f = (w - m for w, m in zip(wanted, made, strict=True))
         return Shaped(made, verdict, (a, b, c, d, e, f))
+
+
+def _along(made: Wrench, wanted: Wrench) -> float:
+    return made[3] * wanted[3] + made[4] * wanted[4] + made[5] * wanted[5]
 
 
 def _times(s: float, w: Wrench) -> Wrench:

@@ -191,3 +191,11 @@ def test_adaptive_pays_with_a_push_for_a_torque_that_cannot_be_had_without(roll:
     assert made[3] == pytest.approx(roll, rel=0.1)
     assert np.abs(made[4:]).max() < 0.1 * abs(roll)
     assert 100.0 < np.linalg.norm(made[:3]) < 200.0
+
+
+@pytest.mark.parametrize("mode", [ThrustMode.AUTO, ThrustMode.ADAPTIVE, ThrustMode.BRAKE])
+@pytest.mark.parametrize("hair", [1e-9, 1e-7, 1e-5, 1e-3, -1e-5])
+def test_a_hair_of_a_lost_torque_does_not_shorten_the_rest_to_nothing(mode: ThrustMode, hair: float) -> None:
+    shaped = policy().shape(mode, (0.0, 0.0, 0.0, hair, 40.0, -90.0), CLUSTER_A)
+    made = ALLOCATOR.wrenches @ ALLOCATOR.allocate(shaped.wrench, CLUSTER_A)[0]
+    assert made[4:] == pytest.approx([40.0, -90.0], rel=1e-2)

@@ -117,6 +117,8 @@ class FlightSoftware:
         self._directives = Directives(True, False, frozenset(), False)
         self._self_test: bool | None = None
         self._last_imu_ns = 0
+        self._bias: Vec3 = self.estimator.filter.bias
+        """Gyro bias that the detector knows of."""
         self._last_rates: Vec3 | None = None
         self._repeats = 0
         self._turned: Vec3 | None = (0.0, 0.0, 0.0)
@@ -380,6 +382,11 @@ class FlightSoftware:
         self, now_ns: int, dt_s: float, rate: Vec3, force: Vec3, expected: TickImpulse | None
     ) -> None:
         """Measured against expected momentum, for nozzles that stay open or shut against their command."""
+        bias = self.estimator.filter.bias
+        if bias != self._bias:
+            x, y, z = self._bias
+            self._bias = bias
+            self.detector.rebias((x - bias[0], y - bias[1], z - bias[2]))
         x, y, z = self.estimator.navigation.bias
         # On a table gravity is in it, and the level that the detector learns instead of the bias.
         unbiased = force if self.estimator.gravity else (force[0] - x, force[1] - y, force[2] - z)

@@ -304,6 +304,15 @@ class ThrusterFaultDetector:
         self._new_block()
         return self._next()
 
+    def rebias(self, change: Vec3) -> None:
+        """The rates from now on are larger by ``change`` (rad/s) because another bias is taken off them, not because
+        the craft turns otherwise: on a light craft with small nozzles the first corrections look like pushes."""
+        if not all(map(isfinite, change)):
+            return
+        self._momentum = self._momentum + self._momentum_of @ np.array([change[axis] for axis in self._turns])
+        for axis in range(3):
+            self._block[axis] += change[axis] * self._time
+
     def _next(self) -> ThrusterVerdict | None:
         return self._waiting.popleft() if self._waiting else None
 

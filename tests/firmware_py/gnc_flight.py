@@ -133,6 +133,7 @@ class Flight:
         self.controller = Controller(body, self.allocator)
         self.estimator = Estimator(body, IMU_PLACE, magnetic_reference=FIELD)
         self.detector = ThrusterFaultDetector(body, IMU_PLACE)
+        self.bias = self.estimator.filter.bias
         self.limits = GuidanceLimits.from_body(body, self.allocator)
         self.auditor = PulseAuditor(body)
         self.tick = 0
@@ -176,6 +177,9 @@ class Flight:
             expected = self.modulator.expected((self.tick - 1) % ticks)
             estimator.on_imu(now, TICK_S, rate, force, expected)
             bias, accel_bias = estimator.filter.bias, estimator.navigation.bias
+            if bias != self.bias:
+                self.detector.rebias(subtract(self.bias, bias))
+                self.bias = bias
             verdict = self.detector.on_tick(
                 now, TICK_S, subtract(rate, bias), force if estimator.gravity else subtract(force, accel_bias), expected
             )

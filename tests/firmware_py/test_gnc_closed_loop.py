@@ -205,3 +205,12 @@ def test_the_same_seed_flies_the_same_flight() -> None:
         flight.fly(Hold(flight.limits), 6.0)
         ends.append((flight.world.rigid.position, flight.world.rigid.quaternion, flight.estimator.nav))
     assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("seed", [1, 4, 6])
+def test_first_corrections_of_the_gyros_bias_accuse_no_small_nozzle(seed: int) -> None:
+    """On a light craft with 1 N nozzles a bias correction of 0.2 deg/s is as much momentum as 50 ms of one of them."""
+    flight = Flight(load_body("gref"), seed=seed, react=False)
+    flight.fly(Hold(flight.limits), 3.0)
+    assert flight.estimator.filter.attitude_updates.accepted > 2
+    assert flight.verdicts == []

@@ -527,8 +527,7 @@ class FlightSoftware:
         """Telemetry by channel name (comms/dictionary.py); ``None`` is missing."""
         nav, commander, power = self.estimator.nav, self.commander, self.power
         target = commander.target
-        attitude = target.attitude if target is not None else None
-        position = target.position if target is not None else None
+        attitude, position = (None, None) if target is None else target.at((now_ns - self._window_start_ns) * 1e-9)
         return {
             "t_s": now_ns * 1e-9,
             "motion": self.supervisor.modes.motion.value,

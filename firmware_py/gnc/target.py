@@ -13,7 +13,7 @@ from firmware_py.gnc.allocation import Allocator
 from firmware_py.gnc.estimator import NavState
 from firmware_py.gnc.motion_plan import TurnAuthority
 from firmware_py.gnc.thrust_modes import ThrustMode
-from hal.frames import Quaternion, Vec3
+from hal.frames import Quaternion, Vec3, add, multiply, quaternion_from_rotation_vector, scale
 from hal.profile.body import BodyConfig
 
 __all__ = [
@@ -85,6 +85,17 @@ class Target:
     """The push is worked out anew each window from what is left: what was not emitted is in it already."""
     mode: ThrustMode = ThrustMode.AUTO
     """How the wrench may be made (firmware_py.gnc.thrust_modes)."""
+
+    def at(self, seconds: float) -> tuple[Quaternion | None, Vec3 | None]:
+        """Attitude and position wanted so long after the window began: where the wanted motion has led by then."""
+        attitude, position = self.attitude, self.position
+        if attitude is not None and self.rate is not None:
+            turned = add(self.rate, scale(self.angular_acceleration or ZERO, 0.5 * seconds))
+            attitude = multiply(attitude, quaternion_from_rotation_vector(scale(turned, seconds)))
+        if position is not None and self.velocity is not None:
+            moved = add(self.velocity, scale(self.acceleration or ZERO, 0.5 * seconds))
+            position = add(position, scale(moved, seconds))
+        return attitude, position
 
     @property
     def carries_push(self) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from firmware_py.gnc.allocation import Allocator
 from firmware_py.gnc.authority import force_ceiling_n
 from firmware_py.gnc.target import GuidanceLimits, Phase, Settled, Target
+from hal.frames import IDENTITY, rotation_vector
 from hal.profile.loader import load_body
 
 SECOND = 1_000_000_000
@@ -53,3 +54,17 @@ def test_only_an_open_loop_push_is_owed_to_the_next_window() -> None:
     assert Target(Phase.BURN, False, push_n=push).carries_push
     assert not Target(Phase.BRAKE, False, push_n=push, push_fed_back=True).carries_push
     assert not Target(Phase.HOLD, False).carries_push
+
+
+def test_a_planned_motion_has_gone_on_by_the_time_it_is_shown() -> None:
+    still = Target(Phase.HOLD, False, attitude=IDENTITY, position=(1.0, 2.0, 3.0))
+    assert still.at(0.2) == (IDENTITY, (1.0, 2.0, 3.0))
+    moving = Target(
+        Phase.SLEW, False, attitude=IDENTITY, rate=(0.0, 0.0, 0.1), angular_acceleration=(0.0, 0.0, 0.2),
+        position=(1.0, 0.0, 0.0), velocity=(0.5, 0.0, 0.0), acceleration=(1.0, 0.0, 0.0),
+    )
+    attitude, position = moving.at(0.2)
+    assert attitude is not None
+    assert rotation_vector(attitude) == pytest.approx((0.0, 0.0, 0.1 * 0.2 + 0.5 * 0.2 * 0.2**2))
+    assert position == pytest.approx((1.0 + 0.5 * 0.2 + 0.5 * 0.2**2, 0.0, 0.0))
+    assert Target(Phase.DRIFT, True).at(0.2) == (None, None)

@@ -1,14 +1,18 @@
-"""Shared fixtures: a nominal set of facts, the shared data folder, and YAML scenarios as tests."""
+"""Shared fixtures: a nominal set of facts, saved pictures, the shared data folder, and YAML scenarios as tests."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fdir.facts import Facts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -20,6 +24,22 @@ NOMINAL = Facts(
     propulsion_ready=True, settled=True, segment_done=True, target_range_m=None, bridge_allowed=False, detached=True,
     joint_locked_unrated=False, late_ticks=0,
 )
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Pictures as they were when they were saved."""
+    from matplotlib.figure import Figure
+
+    pictures: list[Figure] = []
+    save = Figure.savefig
+
+    def keep(self: Figure, path: Path, **options: Any) -> None:
+        pictures.append(self)
+        save(self, path, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return pictures
 
 
 @pytest.fixture

@@ -34,20 +34,6 @@ def _style() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> list[matplotlib.figure.Figure]:
-    """Pictures as they were when they were saved."""
-    pictures: list[matplotlib.figure.Figure] = []
-    save = matplotlib.figure.Figure.savefig
-
-    def keep(self: matplotlib.figure.Figure, path: Path, **options: Any) -> None:
-        pictures.append(self)
-        save(self, path, **options)
-
-    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", keep)
-    return pictures
-
-
 def line(axes: Axes, label: str) -> Line2D:
     return next(one for one in axes.lines if str(one.get_label()).startswith(label))
 

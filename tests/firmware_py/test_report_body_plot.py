@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib.figure
 import msgspec
@@ -18,20 +17,6 @@ from hal.profile import load_body
 from hal.profile.body import BodyConfig
 
 T = load_body("qiki-t")
-
-
-@pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> list[matplotlib.figure.Figure]:
-    """Pictures as they were when they were saved."""
-    pictures: list[matplotlib.figure.Figure] = []
-    save = matplotlib.figure.Figure.savefig
-
-    def keep(self: matplotlib.figure.Figure, path: Path, **options: Any) -> None:
-        pictures.append(self)
-        save(self, path, **options)
-
-    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", keep)
-    return pictures
 
 
 def section(picture: matplotlib.figure.Figure, across: str, up: str) -> Axes:

@@ -204,6 +204,24 @@ _COMMANDS = (
                 Argument("propellant_kg", Kind.NUMBER, "kg", "most that may be used; all if not given", 0.01, 100_000.0,
                          required=False),
             )),
+    Command(21, "load", CommandClass.SWITCH, Authority.CONTROLLER,
+            "Want a load on or off; shedding and heat still decide whether it is.", (
+                Argument("name", Kind.TEXT, "-", "load of the body that has a rail"),
+                Argument("on", Kind.FLAG, "-", "wanted on"),
+            )),
+    Command(22, "load_clear", CommandClass.STATUS, Authority.ENGINEER,
+            "Let a load that was opened for good, after a short, be tried again; or the dock, after reverse current.", (
+                Argument("name", Kind.TEXT, "-", "load, or dock"),
+            )),
+    Command(23, "dock_power", CommandClass.EXTERNAL_POWER, Authority.CONTROLLER,
+            "Take power from a dock, with soft start, or stop.", (
+                Argument("on", Kind.FLAG, "-", "take it"),
+                Argument("confirmed", Kind.FLAG, "-", "must be true: nothing is switched without", required=False),
+            )),
+    Command(24, "sensor_profile", CommandClass.STATUS, Authority.CONTROLLER,
+            "Rates of sensors and computing while energy is no question.", (
+                Argument("profile", Kind.CHOICE, "-", "profile", choices=("fast", "balanced", "eco")),
+            )),
 )
 COMMANDS: dict[str, Command] = {command.name: command for command in _COMMANDS}
 
@@ -258,6 +276,31 @@ TELEMETRY: tuple[Channel, ...] = (
     Channel(47, "profile_progress", _K.LIST, "-", "thrust profile: segments begun, segments in all, share of its time"),
     Channel(48, "demands", _K.TABLE, "1", "windows since start by what the thrust mode made of their demand"),
     Channel(49, "demands_refused", _K.TABLE, "1", "windows since start whose demand was no number, by cause"),
+    Channel(50, "flows_w", _K.TABLE, "W", "who pays what: sources, loads, stores, spilled, unserved; by name"),
+    Channel(51, "loads", _K.TABLE, "-", "answer of the distribution unit for every load"),
+    Channel(52, "shed", _K.LIST, "-", "loads shed now, in order"),
+    Channel(53, "shed_reasons", _K.LIST, "-", "why, in order"),
+    Channel(54, "power_faults", _K.LIST, "-", "faults of power and heat, with their values"),
+    Channel(55, "peak_level", _K.TEXT, "-", "what the supercapacitor allows: boost, hold or stab; missing if unknown"),
+    Channel(56, "duty_level", _K.TEXT, "-", "rates of sensors and computing"),
+    Channel(57, "compute_share", _K.NUMBER, "1", "share of its speed that the flight computer may use"),
+    Channel(58, "rcs_share", _K.NUMBER, "1", "share of the wanted force that the power lets through"),
+    Channel(59, "soc_trust", _K.TABLE, "-", "how far the states of charge are trusted, by store"),
+    Channel(60, "soc_sigma", _K.TABLE, "1", "one-sigma of the states of charge, by store"),
+    Channel(61, "store_fade", _K.TABLE, "1", "capacity left of a new store's, by store; missing until learned"),
+    Channel(62, "supercap_esr_ohm", _K.NUMBER, "ohm", "estimated series resistance of the stack"),
+    Channel(63, "time_to_empty_s", _K.NUMBER, "s", "to an empty battery at these flows; missing while it charges"),
+    Channel(64, "time_to_boost_s", _K.NUMBER, "s", "to T_boost at the present flows; missing if it is not coming"),
+    Channel(65, "panel_voltage_v", _K.NUMBER, "V", "panel"),
+    Channel(66, "panel_power_w", _K.NUMBER, "W", "panel"),
+    Channel(67, "panel_setpoint_v", _K.NUMBER, "V", "voltage asked of the panel; missing: the charger tracks"),
+    Channel(68, "dock_feed", _K.TEXT, "-", "state of the feed from a dock"),
+    Channel(69, "dock_soft_start_pct", _K.NUMBER, "%", "how far the soft start is"),
+    Channel(70, "heaters", _K.LIST, "-", "heaters that are wanted on"),
+    Channel(71, "heat_states", _K.TABLE, "-", "thermal nodes that are not nominal"),
+    Channel(72, "budget", _K.TABLE, "1", "energy tokens: held now, granted, queued, refused and overrun since start"),
+    Channel(73, "energy_j", _K.TABLE, "J", "books since start: sources, loads, losses, stores, unexplained"),
+    Channel(74, "computer_c", _K.NUMBER, "deg C", "flight computer"),
 )
 
 

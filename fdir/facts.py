@@ -4,7 +4,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Facts"]
+__all__ = ["CraftLimits", "EnergyFacts", "Facts"]
+
+
+@dataclass(frozen=True, slots=True)
+class CraftLimits:
+    """What the body allows: volts, amperes, states of charge 0..1, rad/s, deg C."""
+
+    bus_low_v: float
+    """Lowest voltage of the bus; burns are barred below it."""
+    bus_safe_v: float
+    """Voltage below which SAFE begins."""
+    bus_near_a: float
+    bus_limit_a: float
+    bus_trip_a: float
+    battery_safe_soc: float
+    supercap_safe_soc: float
+    runaway_rad_s: float
+    battery_charge_c: float | None
+    """Temperature below which the battery is not charged, and below which it is not drawn on."""
+    battery_discharge_c: float | None
+    dock_reverse_a: float
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyFacts:
+    """What the energy side has found out, ``None`` where it cannot tell."""
+
+    stores_conflict: bool | None = None
+    """Two sources say different things of one store."""
+    supercap_refuses_charge: bool | None = None
+    """The stack is charged with more than 20 W and its charge does not rise."""
+    loads_disobey: bool = False
+    overcurrent_unsolved: bool = False
+    """More than the bus's limit is still drawn with everything shed that may be."""
+    dock_current_a: float | None = None
+    computer_too_hot: bool | None = None
+    cold_clusters: bool | None = None
+    """Some cluster is too cold to be fired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +77,5 @@ class Facts:
     detached: bool
     joint_locked_unrated: bool
     late_ticks: int
+    limits: CraftLimits
+    energy: EnergyFacts = EnergyFacts()

@@ -24,6 +24,8 @@ class CommandClass(StrEnum):
     BRAKE = "brake"
     MODE_CHANGE = "mode change"
     TRANSMIT = "transmit"
+    SWITCH = "switch a load"
+    EXTERNAL_POWER = "power from a dock"
 
 
 Check = Callable[[Facts], tuple[Code, ...]]
@@ -65,7 +67,7 @@ def _joint(facts: Facts) -> tuple[Code, ...]:
 def _battery(facts: Facts) -> tuple[Code, ...]:
     if facts.soc_battery is None:
         return (Code.POWER_TELEM_MISSING,)
-    return () if facts.soc_battery > 0.10 else (Code.BAT_LOW,)
+    return () if facts.soc_battery > facts.limits.battery_safe_soc else (Code.BAT_LOW,)
 
 
 _BOOST: tuple[Check, ...] = (
@@ -80,10 +82,14 @@ CLASS_CHECKS: dict[CommandClass, tuple[Check, ...]] = {
     CommandClass.BRAKE: (_thrusters, _joint),
     CommandClass.MODE_CHANGE: (),
     CommandClass.TRANSMIT: (_battery, _cool),
+    CommandClass.SWITCH: (_battery,),
+    CommandClass.EXTERNAL_POWER: (_cool,),
 }
-SAFE_ALLOWED = frozenset({CommandClass.STATUS, CommandClass.BRAKE, CommandClass.MODE_CHANGE})
+SAFE_ALLOWED = frozenset({
+    CommandClass.STATUS, CommandClass.BRAKE, CommandClass.MODE_CHANGE, CommandClass.EXTERNAL_POWER,
+})
 """Classes that SAFE lets through."""
-CONFIRMED = frozenset({CommandClass.FTG_BURN})
+CONFIRMED = frozenset({CommandClass.FTG_BURN, CommandClass.EXTERNAL_POWER})
 """Classes that do nothing without confirmation."""
 
 

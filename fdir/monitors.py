@@ -17,8 +17,6 @@ __all__ = ["MONITORS", "Alarm", "Monitor", "MonitorBank", "Response"]
 
 MS = 1_000_000
 SECOND = 1_000_000_000
-RUNAWAY_RAD_S = 0.4363
-"""25 deg/s: 5 above the body rate limit."""
 GYRO_CONFLICT_RAD_S = 0.01745
 """1 deg/s between gyro and star tracker."""
 
@@ -60,7 +58,7 @@ def _above(value: float | None, limit: float) -> bool | None:
 
 
 def _runaway(facts: Facts) -> bool | None:
-    return _above(facts.rate_rad_s, RUNAWAY_RAD_S) if facts.imu_ok else None
+    return _above(facts.rate_rad_s, facts.limits.runaway_rad_s) if facts.imu_ok else None
 
 
 def _imu_frozen(facts: Facts) -> bool | None:
@@ -77,23 +75,71 @@ def _gyro_conflict(facts: Facts) -> bool | None:
 
 
 def _under_voltage(facts: Facts) -> bool | None:
-    return _below(facts.bus_voltage_v, 22.0)
+    return _below(facts.bus_voltage_v, facts.limits.bus_low_v)
+
+
+def _bus_failing(facts: Facts) -> bool | None:
+    return _below(facts.bus_voltage_v, facts.limits.bus_safe_v)
+
+
+def _near_limit(facts: Facts) -> bool | None:
+    return _above(facts.bus_current_a, facts.limits.bus_near_a)
 
 
 def _over_current(facts: Facts) -> bool | None:
-    return _above(facts.bus_current_a, 5.0)
+    return _above(facts.bus_current_a, facts.limits.bus_limit_a)
+
+
+def _over_current_hard(facts: Facts) -> bool | None:
+    return _above(facts.bus_current_a, facts.limits.bus_trip_a)
 
 
 def _battery_low(facts: Facts) -> bool | None:
-    return _at_most(facts.soc_battery, 0.10)
+    return _at_most(facts.soc_battery, facts.limits.battery_safe_soc)
 
 
 def _supercap_low(facts: Facts) -> bool | None:
-    return _at_most(facts.soc_supercap, 0.10)
+    return _at_most(facts.soc_supercap, facts.limits.supercap_safe_soc)
+
+
+def _supercap_fault(facts: Facts) -> bool | None:
+    return facts.energy.supercap_refuses_charge
+
+
+def _colder(celsius: float | None, limit: float | None) -> bool | None:
+    return None if limit is None else _below(celsius, limit)
+
+
+def _battery_not_charged(facts: Facts) -> bool | None:
+    return _colder(facts.battery_temperature_c, facts.limits.battery_charge_c)
 
 
 def _battery_cold(facts: Facts) -> bool | None:
-    return _below(facts.battery_temperature_c, -20.0)
+    return _colder(facts.battery_temperature_c, facts.limits.battery_discharge_c)
+
+
+def _cluster_cold(facts: Facts) -> bool | None:
+    return facts.energy.cold_clusters
+
+
+def _dock_reverse(facts: Facts) -> bool | None:
+    return _below(facts.energy.dock_current_a, facts.limits.dock_reverse_a)
+
+
+def _stores_conflict(facts: Facts) -> bool | None:
+    return facts.energy.stores_conflict
+
+
+def _loads_disobey(facts: Facts) -> bool | None:
+    return facts.energy.loads_disobey
+
+
+def _overcurrent_unsolved(facts: Facts) -> bool | None:
+    return facts.energy.overcurrent_unsolved
+
+
+def _computer_hot(facts: Facts) -> bool | None:
+    return facts.energy.computer_too_hot
 
 
 def _node_hot(facts: Facts) -> bool | None:
@@ -119,19 +165,43 @@ def _self_test_failed(facts: Facts) -> bool | None:
 _W, _C = Severity.WARNING, Severity.CRITICAL
 _R = Response
 MONITORS: tuple[Monitor, ...] = (
-    Monitor("rate runaway", _runaway, "body rate above 25 deg/s", 100 * MS, SECOND,
+    Monitor("rate runaway", _runaway, "body rate above the body's runaway rate (25 deg/s)", 100 * MS, SECOND,
             Code.SAFE_ORIENTATION_LOST, _C, _R.SHUT_VALVES),
     Monitor("gyro frozen", _imu_frozen, "20 bursts in a row with the same rates", 0, SECOND,
             Code.SENSOR_DEGRADED, _C, _R.SAFE),
     Monitor("inertial unit lost", _imu_lost, "no good burst", 100 * MS, SECOND, Code.SENSOR_MISSING, _C, _R.SAFE),
     Monitor("gyro against star tracker", _gyro_conflict, "rates differ by more than 1 deg/s", 2 * SECOND, 2 * SECOND,
             Code.SENSOR_CONFLICTING, _W, _R.SAFE),
-    Monitor("bus under-voltage", _under_voltage, "below 22 V", 50 * MS, SECOND, Code.BUS_UNSTABLE, _W, _R.BAR_PEAKS),
-    Monitor("bus over-current", _over_current, "above 5 A", 2 * SECOND, SECOND, Code.PDU_OVERLOAD, _W, _R.REPORT),
+    Monitor("bus under-voltage", _under_voltage, "below the bus's lowest voltage (22 V)", 50 * MS, SECOND,
+            Code.BUS_UNSTABLE, _W, _R.BAR_PEAKS),
+    Monitor("bus failing", _bus_failing, "2 V below the bus's lowest voltage (20 V)", 50 * MS, SECOND,
+            Code.SAFE_POWER_LOW, _C, _R.SAFE),
+    Monitor("bus near its limit", _near_limit, "above 0.8 of the current limit (4 A)", 2 * SECOND, 2 * SECOND,
+            Code.PDU_OVERLOAD, Severity.INFO, _R.REPORT),
+    Monitor("bus over-current", _over_current, "above the current limit (5 A)", 2 * SECOND, SECOND,
+            Code.PDU_OVERLOAD, _W, _R.REPORT),
+    Monitor("bus over-current, hard", _over_current_hard, "above 1.2 of the current limit (6 A)", 20 * MS, SECOND,
+            Code.PDU_OVERLOAD, _W, _R.BAR_PEAKS),
+    Monitor("over-current unsolved", _overcurrent_unsolved, "still above the limit with all shed that may be",
+            10 * SECOND, 2 * SECOND, Code.SAFE_PDU_FAULT, _C, _R.SAFE),
+    Monitor("load disobeys", _loads_disobey, "a load draws though it is off, or not though it is on", SECOND, SECOND,
+            Code.LOAD_DISOBEYS, _W, _R.REPORT),
     Monitor("battery low", _battery_low, "SoC_bat at or below 10 %", SECOND, SECOND, Code.SAFE_POWER_LOW, _C, _R.SAFE),
     Monitor("supercap low", _supercap_low, "SoC_cap at or below 10 %", SECOND, SECOND, Code.SAFE_CAP_LOW, _C, _R.SAFE),
-    Monitor("battery cold", _battery_cold, "battery below -20 C", 10 * SECOND, 10 * SECOND,
+    Monitor("supercap fault", _supercap_fault, "charged with more than 20 W and SoC_cap does not rise", 30 * SECOND,
+            SECOND, Code.CAP_LOW, _W, _R.BAR_PEAKS),
+    Monitor("battery not charged", _battery_not_charged, "battery too cold to be charged (0 C)", 10 * SECOND,
+            10 * SECOND, Code.BAT_COLD, _W, _R.REPORT),
+    Monitor("battery cold", _battery_cold, "battery too cold to be drawn on (-20 C)", 10 * SECOND, 10 * SECOND,
             Code.SAFE_POWER_LOW, _C, _R.SAFE),
+    Monitor("cluster cold", _cluster_cold, "a cluster too cold to be fired (-40 C)", 3 * SECOND, 3 * SECOND,
+            Code.RCS_CLUSTER_COLD, _W, _R.REPORT),
+    Monitor("reverse current at dock", _dock_reverse, "current into the dock above 0.5 A", 5 * MS, SECOND,
+            Code.BRIDGE_ELECTRICAL_UNSAFE, _C, _R.REPORT),
+    Monitor("stores in conflict", _stores_conflict, "sources of a state of charge differ", 2 * SECOND, 2 * SECOND,
+            Code.POWER_TELEM_CONFLICTING, _W, _R.REPORT),
+    Monitor("computer hot", _computer_hot, "flight computer at or above 85 C", SECOND, 10 * SECOND,
+            Code.SAFE_THERMAL_CRITICAL, _C, _R.SAFE),
     Monitor("node hot", _node_hot, "a thermal node at or above its warning", 3 * SECOND, 3 * SECOND,
             Code.THERMAL_NODE_HOT, _W, _R.REPORT),
     Monitor("node critical", _node_critical, "a thermal node at or above its trip", 3 * SECOND, 3 * SECOND,

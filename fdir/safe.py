@@ -54,6 +54,10 @@ def _profile_matches(facts: Facts) -> bool:
     return facts.hash_matches and facts.self_test_passed is True
 
 
+def _pdu_cleared(facts: Facts) -> bool:
+    return not facts.energy.overcurrent_unsolved
+
+
 def _on_time(facts: Facts) -> bool:
     return facts.late_ticks == 0
 
@@ -61,6 +65,7 @@ def _on_time(facts: Facts) -> bool:
 EXIT_CONDITIONS: dict[str, Callable[[Facts], bool]] = {
     "exit_power_recovered": _power_recovered,
     "exit_thermal_nominal": _thermal_nominal,
+    "exit_pdu_fault_cleared": _pdu_cleared,
     "exit_orientation_held": _orientation_held,
     "exit_profile_matches": _profile_matches,
     "exit_on_time": _on_time,

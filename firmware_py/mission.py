@@ -23,12 +23,25 @@ from hal.profile import ConfigError, load_yaml
 from hal.profile.loader import check_finite
 
 __all__ = [
-    "ExpectConfig", "FaultConfig", "InitialConfig", "MissionConfig", "Sequencer", "StepConfig", "StepOutcome",
-    "StepRecord", "find_mission", "load_mission", "parse_epoch",
+    "ExpectConfig", "FaultConfig", "InitialConfig", "MissionConfig", "OrbitConfig", "Sequencer", "StepConfig",
+    "StepOutcome", "StepRecord", "find_mission", "load_mission", "parse_epoch",
 ]
 
 Vec3 = tuple[float, float, float]
+NonNegative = Annotated[float, Meta(ge=0.0, le=1e7)]
+Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 NS = 1_000_000_000
+
+
+class OrbitConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Circular orbit about the Earth, for its shadow: altitude, angle of the Sun over its plane, place at the start.
+
+    ``phase_deg`` counts from noon, so that 180 is the middle of the night.
+    """
+
+    altitude_km: Annotated[float, Meta(ge=150.0, le=50_000.0)]
+    beta_deg: Annotated[float, Meta(ge=-90.0, le=90.0)] = 0.0
+    phase_deg: Annotated[float, Meta(ge=-360.0, le=360.0)] = 0.0
 
 
 class InitialConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,6 +56,12 @@ class InitialConfig(Struct, frozen=True, forbid_unknown_fields=True):
     temperatures_c: dict[str, Annotated[float, Meta(ge=-120.0, le=160.0)]] = field(default_factory=dict)
     loads_off: tuple[str, ...] = ()
     """Electrical loads of the body that are switched off."""
+    ambient_c: Annotated[float, Meta(ge=-120.0, le=160.0)] | None = None
+    """Temperature around the craft; the body's own if not given."""
+    orbit: OrbitConfig | None = None
+    """Whose shadow the craft flies through; always in sunlight if not given."""
+    lighting: tuple[tuple[NonNegative, Fraction], ...] = ()
+    """Lamps of a bench: seconds from the start and share of full Sun, straight between; the last holds on."""
 
 
 class StepConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,6 +156,11 @@ def load_mission(name: str) -> MissionConfig:
     ):
         if max(abs(value) for value in values) > limit:
             raise lines.error(["initial", key], f"-{limit:g}..{limit:g} {unit} is allowed")
+    times = [t for t, _ in mission.initial.lighting]
+    if times != sorted(set(times)):
+        raise lines.error(["initial", "lighting"], "times must rise")
+    if mission.initial.lighting and mission.initial.orbit is not None:
+        raise lines.error(["initial", "lighting"], "give either orbit or lighting")
     try:
         parse_epoch(mission.epoch)
     except ValueError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fdir.facts import Facts
+from fdir.facts import CraftLimits, Facts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +23,11 @@ NOMINAL = Facts(
     rate_rad_s=0.001, rate_disagreement_rad_s=0.0, attitude_known=True, speed_m_s=0.0, propellant_kg=10.0,
     propulsion_ready=True, settled=True, segment_done=True, target_range_m=None, bridge_allowed=False, detached=True,
     joint_locked_unrated=False, late_ticks=0,
+    limits=CraftLimits(
+        bus_low_v=22.0, bus_safe_v=20.0, bus_near_a=4.0, bus_limit_a=5.0, bus_trip_a=6.0, battery_safe_soc=0.10,
+        supercap_safe_soc=0.10, runaway_rad_s=0.4363, battery_charge_c=0.0, battery_discharge_c=-20.0,
+        dock_reverse_a=-0.5,
+    ),
 )
 
 

@@ -312,7 +312,33 @@ def _check_power(body: BodyConfig, lines: _Lines) -> None:
         raise lines.error(["power", "supercap", "boost_soc"], f"must be above hold_soc ({power.supercap.hold_soc})")
     if abs(_length(power.array.normal) - 1.0) > 0.01:
         raise lines.error(["power", "array", "normal"], "must be a unit vector within 1 %")
+    if power.array.open_circuit_v <= power.array.max_power_v:
+        why = f"must be above max_power_v ({power.array.max_power_v})"
+        raise lines.error(["power", "array", "open_circuit_v"], why)
     _check_unique([load.name for load in power.loads], ["power", "loads"], lines)
+    _check_charges(body, lines)
+    base_w = sum(load.power_w for load in power.loads if load.base)
+    if base_w > power.bus.current_limit_a * power.bus.empty_v:
+        why = f"base loads of {base_w:g} W are above the bus's current limit at its lowest voltage"
+        raise lines.error(["power", "bus", "current_limit_a"], why)
+    dock = power.dock
+    if dock is not None and not dock.lowest_v < dock.voltage_v < dock.highest_v:
+        raise lines.error(["power", "dock", "voltage_v"], f"must be between {dock.lowest_v:g} and {dock.highest_v:g} V")
+
+
+def _check_charges(body: BodyConfig, lines: _Lines) -> None:
+    """Levels of charge that contradict each other: a craft with them would shed and unshed, or never wake."""
+    battery, supercap = body.power.battery, body.power.supercap
+    for store, low, high in (
+        ("battery", "cut_soc", "safe_soc"), ("battery", "safe_soc", "shed_soc"), ("battery", "shed_soc", "unshed_soc"),
+        ("battery", "safe_soc", "wake_soc"), ("supercap", "safe_soc", "hold_soc"), ("supercap", "hold_soc", "nbl_soc"),
+    ):
+        config = battery if store == "battery" else supercap
+        least = getattr(config, low)
+        if getattr(config, high) <= least:
+            raise lines.error(["power", store, high], f"must be above {low} ({least})")
+    if supercap.top_up_w > supercap.charge_max_w:
+        raise lines.error(["power", "supercap", "top_up_w"], f"must not be above charge_max_w {supercap.charge_max_w}")
 
 
 def _check_thermal(body: BodyConfig, lines: _Lines) -> None:
@@ -322,6 +348,12 @@ def _check_thermal(body: BodyConfig, lines: _Lines) -> None:
     for index, node in enumerate(thermal.nodes):
         if not node.clear_c <= node.trip_c or not node.warn_c <= node.trip_c:
             raise lines.error(["thermal", "nodes", index], "warn_c and clear_c must not be above trip_c")
+        if node.clear_c == node.trip_c:
+            raise lines.error(["thermal", "nodes", index, "clear_c"], "must be below trip_c, or the trip would chatter")
+        for key in ("no_charge_below_c", "no_discharge_below_c", "no_fire_below_c"):
+            limit = getattr(node, key)
+            if limit is not None and limit >= node.warn_c:
+                raise lines.error(["thermal", "nodes", index, key], f"must be below warn_c ({node.warn_c:g})")
     for index, coupling in enumerate(thermal.couplings):
         if coupling.between[0] == coupling.between[1]:
             raise lines.error(["thermal", "couplings", index, "between"], "a node cannot be coupled to itself")
@@ -334,6 +366,17 @@ def _check_thermal(body: BodyConfig, lines: _Lines) -> None:
         if node.capacity_j_k < 0.1 * (couplings + node.cooling_w_k + thermal.ambient_exchange_w_k):
             why = "time constant below 0.1 s: capacity_j_k over the sum of its conductances"
             raise lines.error(["thermal", "nodes", index], why)
+    for index, heater in enumerate(thermal.heaters):
+        path: list[str | int] = ["thermal", "heaters", index]
+        if heater.node not in names:
+            raise lines.error([*path, "node"], f"no node {heater.node}; nodes: {', '.join(names)}")
+        if heater.off_c <= heater.on_c:
+            raise lines.error([*path, "off_c"], f"must be above on_c ({heater.on_c:g})")
+        if heater.off_c >= thermal.nodes[names.index(heater.node)].warn_c:
+            raise lines.error([*path, "off_c"], "must be below the node's warn_c")
+        if heater.load in {load.name for load in body.power.loads}:
+            raise lines.error([*path, "node"], f"the name {heater.load} is already taken by a load")
+    _check_unique([heater.node for heater in thermal.heaters], ["thermal", "heaters"], lines)
     known = set(names)
     for cluster in {nozzle.cluster for nozzle in body.propulsion.nozzles}:
         if cluster not in known:

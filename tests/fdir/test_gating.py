@@ -37,6 +37,8 @@ def test_every_class_has_its_checks_and_passes_nominal_facts(facts) -> None:
         (C.BRAKE, {"propellant_kg": 0.0}, Code.WORKING_MASS_LOW),
         (C.BRAKE, {"joint_locked_unrated": True}, Code.BAYONET_UNSAFE),
         (C.TRANSMIT, {"hottest_share": 1.2}, Code.THERMAL_BLOCK),
+        (C.SWITCH, {"soc_battery": 0.10}, Code.BAT_LOW),
+        (C.EXTERNAL_POWER, {"hottest_share": 1.0}, Code.THERMAL_BLOCK),
     ],
 )
 def test_a_failing_check_gives_its_code(command_class, change, code, facts) -> None:
@@ -71,9 +73,9 @@ def test_edges_of_charge_belong_to_the_higher_band(facts) -> None:
     assert gate(C.ZTT_BURN, Motion.IDLE, facts(soc_supercap=0.599)) == ()
 
 
-def test_a_boost_burn_alone_needs_confirmation() -> None:
-    assert frozenset({C.FTG_BURN}) == CONFIRMED
+def test_boost_burns_and_power_from_a_dock_alone_need_confirmation() -> None:
+    assert frozenset({C.FTG_BURN, C.EXTERNAL_POWER}) == CONFIRMED
     for command_class in CommandClass:
-        missing = () if command_class is not C.FTG_BURN else (Code.CMD_CONFIRMATION_REQUIRED,)
+        missing = (Code.CMD_CONFIRMATION_REQUIRED,) if command_class in (C.FTG_BURN, C.EXTERNAL_POWER) else ()
         assert confirmation(command_class, False) == missing
         assert confirmation(command_class, True) == ()

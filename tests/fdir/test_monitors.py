@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from fdir.codes import Code, Severity
+from fdir.facts import EnergyFacts
 from fdir.monitors import MONITORS, Monitor, MonitorBank, Response
 
 MS = 1_000_000
@@ -58,7 +61,19 @@ EDGES = [
     ("inertial unit lost", {"imu_ok": False}, {"imu_ok": True}),
     ("gyro against star tracker", {"rate_disagreement_rad_s": 0.0175}, {"rate_disagreement_rad_s": 0.0174}),
     ("bus under-voltage", {"bus_voltage_v": 21.99}, {"bus_voltage_v": 22.0}),
+    ("bus failing", {"bus_voltage_v": 19.99}, {"bus_voltage_v": 20.0}),
+    ("bus near its limit", {"bus_current_a": 4.01}, {"bus_current_a": 4.0}),
     ("bus over-current", {"bus_current_a": 5.01}, {"bus_current_a": 5.0}),
+    ("bus over-current, hard", {"bus_current_a": 6.01}, {"bus_current_a": 6.0}),
+    ("over-current unsolved", {"energy": EnergyFacts(overcurrent_unsolved=True)}, {}),
+    ("load disobeys", {"energy": EnergyFacts(loads_disobey=True)}, {}),
+    ("supercap fault", {"energy": EnergyFacts(supercap_refuses_charge=True)}, {"energy": EnergyFacts()}),
+    ("battery not charged", {"battery_temperature_c": -0.1}, {"battery_temperature_c": 0.0}),
+    ("cluster cold", {"energy": EnergyFacts(cold_clusters=True)}, {"energy": EnergyFacts(cold_clusters=False)}),
+    ("reverse current at dock", {"energy": EnergyFacts(dock_current_a=-0.51)},
+     {"energy": EnergyFacts(dock_current_a=-0.5)}),
+    ("stores in conflict", {"energy": EnergyFacts(stores_conflict=True)}, {"energy": EnergyFacts()}),
+    ("computer hot", {"energy": EnergyFacts(computer_too_hot=True)}, {"energy": EnergyFacts(computer_too_hot=False)}),
     ("battery low", {"soc_battery": 0.10}, {"soc_battery": 0.101}),
     ("supercap low", {"soc_supercap": 0.10}, {"soc_supercap": 0.101}),
     ("battery cold", {"battery_temperature_c": -20.1}, {"battery_temperature_c": -20.0}),
@@ -78,6 +93,13 @@ def test_each_row_trips_at_its_edge_and_not_before(name, bad, good, facts) -> No
         bank = MonitorBank((monitor,))
         edges = [a for t in (0, monitor.persist_ns) for a in bank.step(facts(t_ns=t, **changes))]
         assert bool(edges) is expected
+
+
+def test_a_body_without_cold_limits_has_no_cold_battery(facts) -> None:
+    limits = dataclasses.replace(facts().limits, battery_charge_c=None, battery_discharge_c=None)
+    bank = MonitorBank()
+    for t in range(0, 30_000, 500):
+        assert bank.step(facts(t_ns=t * MS, battery_temperature_c=-60.0, limits=limits)) == ()
 
 
 def test_every_row_of_the_table_has_an_edge_case() -> None:

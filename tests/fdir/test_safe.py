@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fdir.codes import Code
+from fdir.facts import EnergyFacts
 from fdir.safe import EXIT_CONDITIONS, SafeKeeper, SafeState
 
 
@@ -66,6 +67,7 @@ def test_a_latched_reason_needs_a_person_and_a_new_reason_voids_the_acknowledgem
         ("exit_power_recovered", {"soc_supercap": 0.30}),
         ("exit_power_recovered", {"soc_supercap": None}),
         ("exit_thermal_nominal", {"hottest_share": 0.0}),
+        ("exit_pdu_fault_cleared", {"energy": EnergyFacts(overcurrent_unsolved=True)}),
         ("exit_orientation_held", {"imu_ok": False}),
         ("exit_orientation_held", {"rate_rad_s": None}),
         ("exit_orientation_held", {"rate_rad_s": 0.0873}),
@@ -81,4 +83,4 @@ def test_each_exit_condition_can_fail_alone(name, change, facts) -> None:
 def test_nominal_facts_meet_every_exit_condition(facts) -> None:
     assert SafeKeeper().failing(facts()) == ()
     assert SafeKeeper().failing(facts(hottest_share=None)) == ()
-    assert len(EXIT_CONDITIONS) == 5
+    assert len(EXIT_CONDITIONS) == 6

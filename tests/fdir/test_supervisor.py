@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fdir.codes import Code, Severity
+from fdir.facts import EnergyFacts
 from fdir.gating import CommandClass
 from fdir.modes import Motion
 from fdir.supervisor import Supervisor
@@ -80,11 +81,12 @@ def test_under_voltage_bars_burns_without_safe(core, facts) -> None:
 
 
 def test_a_report_only_monitor_changes_nothing_but_the_log(core, facts) -> None:
-    core.step(facts(t_ns=0, bus_current_a=6.0))
-    directives = core.step(facts(t_ns=2 * SECOND, bus_current_a=6.0))
+    conflict = EnergyFacts(stores_conflict=True)
+    core.step(facts(t_ns=0, energy=conflict))
+    directives = core.step(facts(t_ns=2 * SECOND, energy=conflict))
     assert not directives.bar_burns
-    core.step(facts(t_ns=3 * SECOND))
-    core.step(facts(t_ns=4 * SECOND))
+    core.step(facts(t_ns=3 * SECOND, energy=EnergyFacts(stores_conflict=False)))
+    core.step(facts(t_ns=5 * SECOND, energy=EnergyFacts(stores_conflict=False)))
     events = list(core.take_events())
     assert [e.severity for e in events] == [Severity.WARNING, Severity.INFO]
 

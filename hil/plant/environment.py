@@ -1,14 +1,21 @@
-"""Where the Sun and the magnetic field are, in the inertial frame (J2000 equator and equinox), and how bright it is."""
+"""Where the Sun and the magnetic field are, in the inertial frame (J2000 equator and equinox), and how bright it is.
+
+Brightness follows time by itself where an orbit (shadow with its penumbra) or a lighting profile (a lamp over a bench)
+is given; with both, one multiplies the other.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from math import cos, radians, sin
+from math import cos, inf, radians, sin
 
 from hal.frames import Vec3, unit
+from hil.plant.orbit import Orbit
 from hil.plant.power import SOLAR_CONSTANT_W_M2
 
-__all__ = ["Environment", "julian_date", "sun_direction_j2000", "sun_distance_au", "unix_ns"]
+__all__ = ["Environment", "Lighting", "julian_date", "sun_direction_j2000", "sun_distance_au", "unix_ns"]
 
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REFRESH_NS = 60_000_000_000
@@ -55,21 +62,65 @@ def sun_direction_j2000(jd: float) -> Vec3:
     return (cos(longitude), cos(obliquity) * sin(longitude), sin(obliquity) * sin(longitude))
 
 
+class Lighting:
+    """Brightness over time as a table: linear between its points, held before the first and after the last."""
+
+    def __init__(self, points: Sequence[tuple[float, float]]) -> None:
+        """``points``: time (s) and brightness as a share of the Sun at 1 au. Raises ValueError.
+
+        Times rise strictly; a brightness lies in 0..10.
+        """
+        self._times = [t for t, _ in points]
+        self._factors = [factor for _, factor in points]
+        if not points:
+            raise ValueError("a lighting profile needs at least one point")
+        if not all(a < b for a, b in zip(self._times, [*self._times[1:], inf], strict=True)) or self._times[0] == -inf:
+            raise ValueError(f"times of a lighting profile must be finite and rise: {self._times}")
+        if not all(0.0 <= factor <= 10.0 for factor in self._factors):
+            raise ValueError(f"brightness in a lighting profile: 0..10 is allowed: {self._factors}")
+
+    def factor(self, t_s: float) -> float:
+        """Brightness at ``t_s``."""
+        index = bisect_right(self._times, t_s)
+        if index == 0:
+            return self._factors[0]
+        if index == len(self._times):
+            return self._factors[-1]
+        t0, t1 = self._times[index - 1], self._times[index]
+        before, after = self._factors[index - 1], self._factors[index]
+        return before + (after - before) * (t_s - t0) / (t1 - t0)
+
+
 class Environment:
     """Surroundings of the craft. ``magnetic_field_t`` and ``sun_direction`` are inertial; fields are read freely.
 
-    A Sun direction that is given stands still at 1 au; otherwise it follows the date.
+    A Sun direction that is given stands still at 1 au; otherwise it follows the date. ``shaded`` puts the craft into
+    shadow whatever orbit and lighting say. ``sunlit`` is the share of the Sun that these two leave.
     """
 
-    def __init__(self, epoch_unix_ns: int, sun_direction: Vec3 | None, magnetic_field_t: Vec3) -> None:
-        self.eclipse = False
+    def __init__(
+        self, epoch_unix_ns: int, sun_direction: Vec3 | None, magnetic_field_t: Vec3, *, orbit: Orbit | None = None,
+        lighting: Lighting | None = None,
+    ) -> None:
+        self.shaded = False
+        self.sunlit = 1.0
         self.magnetic_field_t = magnetic_field_t
         self.sun_direction: Vec3 = (1.0, 0.0, 0.0) if sun_direction is None else unit(sun_direction)
+        self._orbit, self._lighting = orbit, lighting
         self._epoch = epoch_unix_ns
         self._fixed = sun_direction is not None
         self._distance = 1.0
         self._due_ns = 0
         self.update(0)
+
+    @property
+    def eclipse(self) -> bool:
+        """Whether no light reaches the craft. Setting it shades the craft, or takes that shade away."""
+        return self.shaded or self.sunlit <= 0.0
+
+    @eclipse.setter
+    def eclipse(self, shaded: bool) -> None:
+        self.shaded = shaded
 
     @property
     def solar_flux_w_m2(self) -> float:
@@ -79,10 +130,15 @@ class Environment:
     @property
     def illumination(self) -> float:
         """Sunlight as a share of that at 1 au; zero in eclipse."""
-        return 0.0 if self.eclipse else 1.0 / (self._distance * self._distance)
+        return 0.0 if self.shaded else self.sunlit / (self._distance * self._distance)
 
     def update(self, elapsed_ns: int) -> None:
-        """Follow the date, ``elapsed_ns`` after the epoch; computes once a minute."""
+        """Follow orbit, lighting and date, ``elapsed_ns`` after the epoch; the date's Sun is computed once a minute."""
+        if self._orbit is not None or self._lighting is not None:
+            t_s = elapsed_ns * 1e-9
+            self.sunlit = 1.0 if self._orbit is None else self._orbit.sunlit(t_s)
+            if self._lighting is not None:
+                self.sunlit *= self._lighting.factor(t_s)
         if self._fixed or elapsed_ns < self._due_ns:
             return
         jd = julian_date((self._epoch + elapsed_ns) * 1e-9)

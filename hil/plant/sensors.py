@@ -279,11 +279,14 @@ class PowerMonitor:
 
     INA228 data sheet, features: shunt offset +-1 uV, gain +-0.05 % at most. P: bus offset within +-2.5 mV, same gain,
     noise 0.3 uV and 0.1 mV rms (about one step of the converter); all limits spread evenly.
+
+    ``current_bias`` is a fault, 0 when healthy: the reported current is too large by that share, as with a shunt of
+    another resistance than was measured. It may be set at any time.
     """
 
     def __init__(
         self, rng: np.random.Generator, shunt_ohm: float, *, shunt_offset_v: float = 1e-6, bus_offset_v: float = 2.5e-3,
-        gain: float = 5e-4, shunt_noise_v: float = 0.3e-6, bus_noise_v: float = 1e-4,
+        gain: float = 5e-4, shunt_noise_v: float = 0.3e-6, bus_noise_v: float = 1e-4, current_bias: float = 0.0,
     ) -> None:
         if shunt_ohm <= 0.0:
             raise ValueError(f"shunt of {shunt_ohm} ohm; it must be above 0")
@@ -292,11 +295,13 @@ class PowerMonitor:
         self._voltage_offset = float(rng.uniform(-bus_offset_v, bus_offset_v))
         self._current_gain, self._voltage_gain = (1.0 + rng.uniform(-gain, gain, 2)).tolist()
         self._current_noise, self._voltage_noise = shunt_noise_v / shunt_ohm, bus_noise_v
+        self.current_bias = current_bias
 
     def sample(self, voltage_v: float, current_a: float) -> tuple[float, float]:
         """Reported bus voltage (V) and current (A)."""
         draw = self._draw
         return (
             self._voltage_gain * voltage_v + self._voltage_offset + self._voltage_noise * draw(),
-            self._current_gain * current_a + self._current_offset + self._current_noise * draw(),
+            (1.0 + self.current_bias) * (self._current_gain * current_a + self._current_offset)
+            + self._current_noise * draw(),
         )

@@ -77,6 +77,12 @@ class ThermalNetwork:
         temperatures[index] = celsius
         self.temperatures = temperatures
 
+    def set_ambient(self, celsius: float) -> None:
+        """Set the temperature of the surroundings. Raises ValueError outside the model's range."""
+        if not LOWEST_C <= celsius <= HIGHEST_C:
+            raise ValueError(f"ambient of {celsius} deg C; {LOWEST_C}..{HIGHEST_C} is modelled")
+        self.ambient_c = celsius
+
     def heat_vector(self, watts: Mapping[str, float]) -> Array:
         """Heat inputs as a vector; a name that is no node is left out, since small bodies lack some nodes."""
         vector = np.zeros(len(self.names))

@@ -7,18 +7,20 @@ whatever the calls' spacing. Time is handed in; randomness leaves only through `
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from math import inf
 from types import MappingProxyType
 from zlib import crc32
 
 import numpy as np
 
-from hal.frames import IDENTITY, Quaternion, Vec3, dot, rotate_inverse, unit
+from hal.frames import IDENTITY, Quaternion, Vec3, dot, normalise, rotate_inverse, unit
 from hal.profile import BodyConfig
-from hil.plant.environment import Environment, unix_ns
+from hil.plant.environment import Environment, Lighting, unix_ns
+from hil.plant.heat_flows import HeatFlows
 from hil.plant.power import PowerPlant
+from hil.plant.propulsion import NEVER
 from hil.plant.rigid_body import MAX_STEP_NS, Motion, RigidBody, rigid_body
+from hil.plant.state import InitialState, Truth
 from hil.plant.thermal import ThermalNetwork
 
 __all__ = ["Edge", "InitialState", "Truth", "World"]
@@ -29,70 +31,7 @@ Edge = tuple[int, int, bool]
 POWER_PERIOD_NS = 50_000_000
 THERMAL_EVERY = 10
 """Power steps a thermal step: 20 Hz and 2 Hz."""
-
-# Heat of the distribution unit and computer (the body description has loads by name, and these names mean heat).
-PROCESSOR_HEAT_SHARE = 0.8
-RADIO_HEAT_SHARE = 0.7
-PDU_HEAT_SHARE = 0.02
-PDU_RESISTANCE_OHM = 0.4
-
-
-@dataclass(frozen=True, slots=True)
-class InitialState:
-    """How a world begins. Vectors inertial unless named; the position is the centre of mass's.
-
-    ``epoch`` is UTC, a datetime with time zone or ns since 1970. ``sun_direction`` ``None`` means: from the date.
-    ``temperatures_c`` overrides the body's start temperatures by node. ``ambient_c`` overrides its ambient.
-    """
-
-    epoch: datetime | int
-    position: Vec3 = (0.0, 0.0, 0.0)
-    velocity: Vec3 = (0.0, 0.0, 0.0)
-    quaternion: Quaternion = IDENTITY
-    rate: Vec3 = (0.0, 0.0, 0.0)
-    soc_battery: float = 0.8
-    soc_supercap: float = 0.7
-    temperatures_c: Mapping[str, float] = field(default_factory=dict)
-    ambient_c: float | None = None
-    sun_direction: Vec3 | None = None
-    magnetic_field_t: Vec3 = (0.0, 20e-6, -44e-6)
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """Everything true at ``t_ns``. SI; vectors inertial, ``rate`` body; currents positive out of a store.
-
-    Power figures are those of the last 50 ms step, temperatures those of the last 500 ms step. ``open_mask`` has bit n
-    for a nozzle that passes gas, ``driven_mask`` for a valve that is energised. ``harvested_j`` came from the Sun.
-    """
-
-    t_ns: int
-    unix_ns: int
-    position: Vec3
-    velocity: Vec3
-    quaternion: Quaternion
-    rate: Vec3
-    mass_kg: float
-    propellant_kg: float
-    total_impulse_n_s: float
-    open_mask: int
-    driven_mask: int
-    soc_battery: float
-    soc_supercap: float
-    bus_voltage_v: float
-    bus_current_a: float
-    battery_current_a: float
-    supercap_voltage_v: float
-    supercap_current_a: float
-    array_w: float
-    load_w: float
-    valve_w: float
-    unserved_w: float
-    harvested_j: float
-    temperatures_c: Mapping[str, float]
-    sun_direction: Vec3
-    eclipse: bool
-    magnetic_field_t: Vec3
+LONGEST_ENERGY_STEP_NS = POWER_PERIOD_NS * THERMAL_EVERY
 
 
 class World:
@@ -108,22 +47,26 @@ class World:
             body, Motion(initial.position, initial.velocity, initial.quaternion, initial.rate), t_ns=t_ns,
             max_step_ns=max_step_ns,
         )
-        self.power = PowerPlant(body, soc_battery=initial.soc_battery, soc_supercap=initial.soc_supercap)
+        self.power = PowerPlant(
+            body, soc_battery=initial.soc_battery, soc_supercap=initial.soc_supercap, panel_c=initial.panel_c
+        )
         self.thermal = ThermalNetwork(body, initial.temperatures_c)
         if initial.ambient_c is not None:
-            self.thermal.ambient_c = initial.ambient_c
+            self.thermal.set_ambient(initial.ambient_c)
         self._epoch_ns = unix_ns(initial.epoch) - t_ns
-        self.environment = Environment(unix_ns(initial.epoch), initial.sun_direction, initial.magnetic_field_t)
+        self.environment = Environment(
+            unix_ns(initial.epoch), initial.sun_direction, initial.magnetic_field_t, orbit=initial.orbit,
+            lighting=Lighting(initial.lighting) if initial.lighting else None,
+        )
         self._start_ns = t_ns
         self._entropy = [int(word) for word in rng.integers(0, 2**32, 4)]
 
         self._cell_normal = unit(body.power.array.normal)
         self._next_power_ns = t_ns + POWER_PERIOD_NS
-        self._power_steps = 0
         self._valve_j = 0.0
-        self._heat_j = dict.fromkeys(("core", "pdu", "supercap", "battery", "hull"), 0.0)
-        self._cluster_j = [0.0] * len(self.rigid.propulsion.clusters)
-        self._temperatures: Mapping[str, float] = MappingProxyType(self.thermal.celsius())
+        self._heat = HeatFlows(body, self.rigid.propulsion)
+        self._temperatures: Mapping[str, float] = {}
+        self._publish_temperatures()
         # One microsecond, so that currents and powers are known before the first step at 50 ms.
         self.power.step(1e-6, self.environment.solar_flux_w_m2, self._cell_cosine(), 0.0)
 
@@ -172,7 +115,10 @@ class World:
             power.soc_battery, power.soc_supercap, power.bus_voltage_v, power.bus_current_a, power.battery_current_a,
             power.supercap_voltage_v, power.supercap_current_a, power.array_w, power.load_w, power.valve_w,
             power.unserved_w, power.ledger.harvested, self._temperatures, around.sun_direction, around.eclipse,
-            around.magnetic_field_t,
+            around.magnetic_field_t, power.array_max_w, power.panel_v, power.panel_a, power.wings.cell_c, power.dock_w,
+            power.dock_current_a, power.dock_input_v, power.peak_w, power.valve_served, power.spilled_w,
+            power.battery_loss_w, power.supercap_loss_w, power.bus_on, power.longest_under_s, around.illumination,
+            power.panel_wanted, power.cold_charge_j, power.balance_error_j, power.ledger.flowed,
         )
 
     def imu(self, position: Vec3, orientation: Quaternion = IDENTITY) -> tuple[Vec3, Vec3]:
@@ -220,13 +166,19 @@ class World:
 
     def set_panel(self, factor: float) -> None:
         """Power of the arrays times ``factor``, 0..1. Raises ValueError."""
-        if not 0.0 <= factor <= 1.0:
-            raise ValueError(f"panel factor {factor} is outside 0..1")
         self.power.panel_factor = factor
 
+    def set_wing(self, wing: int, factor: float, half: int | None = None) -> None:
+        """Light on wing 0 or 1, or on half 0 or 1 of its cells, times ``factor``, 0..1. Raises ValueError."""
+        self.power.set_wing(wing, factor, half)
+
     def set_eclipse(self, eclipse: bool) -> None:
-        """Put the craft into shadow or back into sunlight."""
-        self.environment.eclipse = eclipse
+        """Put the craft into shadow, or leave its light to orbit and lighting again."""
+        self.environment.shaded = eclipse
+
+    def set_ambient(self, celsius: float) -> None:
+        """Temperature of the surroundings, for hot case and cold soak. Raises ValueError outside the model's range."""
+        self.thermal.set_ambient(celsius)
 
     def set_load(self, name: str, on: bool) -> None:
         """Switch a load that is not a base load. Raises ValueError."""
@@ -243,43 +195,71 @@ class World:
     def set_temperature(self, node: str, celsius: float) -> None:
         """Set the temperature of one node. Raises ValueError for an unknown node."""
         self.thermal.set_temperature(node, celsius)
-        self._temperatures = MappingProxyType(self.thermal.celsius())
+        self._publish_temperatures()
+
+    def advance_energy(
+        self, dt_s: float, *, quaternion: Quaternion | None = None, sun_cosine: float | None = None,
+        valve_j: float = 0.0,
+    ) -> None:
+        """Move only time, surroundings, power and heat, in equal steps of at most 0.5 s: a day in seconds.
+
+        The craft rests meanwhile, in its present attitude or in ``quaternion``, which it keeps afterwards;
+        ``sun_cosine`` gives the Sun's angle on the cells without an attitude. ``valve_j`` is what the valves ask for in
+        that time, J, evenly spread. Raises ValueError for a time that is not positive, for both an attitude and a
+        cosine, and while a valve is driven, moves, or passes gas.
+        """
+        jets = self.rigid.propulsion
+        if jets.driven_mask or jets.firing is not None or jets.next_change_ns != NEVER:
+            raise ValueError("a valve is open or moving; the jets need the rigid body, so use advance")
+        if quaternion is not None and sun_cosine is not None:
+            raise ValueError("give an attitude or the Sun's cosine, not both")
+        if not 0.0 < dt_s <= 1e8 or not 0.0 <= valve_j < inf or not -1.0 <= (sun_cosine or 0.0) <= 1.0:
+            raise ValueError(f"cannot move energy by {dt_s} s with {valve_j} J of valves and a cosine of {sun_cosine}")
+        if quaternion is not None:
+            self.rigid.quaternion = normalise(quaternion)
+        t, end = self._next_power_ns - POWER_PERIOD_NS, self.t_ns + max(1, round(dt_s * 1e9))
+        if self._heat.gathered_ns:
+            self._thermal_step()
+        count = -((t - end) // LONGEST_ENERGY_STEP_NS)
+        per_step = valve_j / count
+        for left in range(count, 0, -1):
+            step_ns = (end - t) // left
+            t += step_ns
+            self._power_step(t, step_ns, per_step, sun_cosine)
+            self._thermal_step()
+        self.t_ns = self.rigid.t_ns = end
+        self._next_power_ns = end + POWER_PERIOD_NS
 
     def _cell_cosine(self) -> float:
         return dot(rotate_inverse(self.rigid.quaternion, self.environment.sun_direction), self._cell_normal)
 
+    def _publish_temperatures(self) -> None:
+        self._temperatures = MappingProxyType(self.thermal.celsius())
+        self.power.battery_c = self._temperatures.get("battery")
+
     def _slow_steps(self) -> None:
         """Power for the 50 ms that end at ``_next_power_ns``, where the craft now is; every tenth time also heat."""
-        t, dt = self._next_power_ns, POWER_PERIOD_NS * 1e-9
+        t = self._next_power_ns
         self._next_power_ns = t + POWER_PERIOD_NS
-        around, power = self.environment, self.power
-        around.update(t - self._start_ns)
         valve_j = self.rigid.propulsion.valve_energy_j(t)
-        power.step(dt, around.solar_flux_w_m2, self._cell_cosine(), valve_j - self._valve_j)
+        self._power_step(t, POWER_PERIOD_NS, valve_j - self._valve_j, None)
         self._valve_j = valve_j
+        if self._heat.gathered_ns >= POWER_PERIOD_NS * THERMAL_EVERY:
+            self._thermal_step()
 
-        heat, current = self._heat_j, power.bus_current_a
-        heat["core"] += dt * (
-            PROCESSOR_HEAT_SHARE * power.load_power_w("processor") + RADIO_HEAT_SHARE * power.load_power_w("nbl")
-        )
-        heat["pdu"] += dt * (PDU_HEAT_SHARE * current * power.bus_voltage_v + PDU_RESISTANCE_OHM * current * current)
-        heat["supercap"] += dt * power.supercap_loss_w
-        heat["battery"] += dt * power.battery_loss_w
-        heat["hull"] += dt * self.config.propulsion.hull_heat_share * power.valve_w
-        self._power_steps += 1
-        if self._power_steps % THERMAL_EVERY == 0:
-            self._thermal_step(dt * THERMAL_EVERY)
+    def _power_step(self, t_ns: int, dt_ns: int, valve_j: float, sun_cosine: float | None) -> None:
+        """Power for the time that ends at ``t_ns``."""
+        around = self.environment
+        around.update(t_ns - self._start_ns)
+        cosine = self._cell_cosine() if sun_cosine is None else sun_cosine
+        self.power.step(dt_ns * 1e-9, around.solar_flux_w_m2, cosine, valve_j)
+        self._heat.gather(dt_ns, self.power)
 
-    def _thermal_step(self, dt: float) -> None:
-        jets = self.rigid.propulsion
-        for index, name in enumerate(jets.clusters):
-            total = jets.cluster_heat_j[index]
-            self._heat_j[name] = self._heat_j.get(name, 0.0) + total - self._cluster_j[index]
-            self._cluster_j[index] = total
-        watts = {name: joules / dt for name, joules in self._heat_j.items()}
+    def _thermal_step(self) -> None:
+        """Heat for the time since the last thermal step."""
+        dt, watts = self._heat.take(self.rigid.propulsion)
         self.thermal.step(dt, self.thermal.heat_vector(watts))
-        self._heat_j = dict.fromkeys(self._heat_j, 0.0)
-        self._temperatures = MappingProxyType(self.thermal.celsius())
+        self._publish_temperatures()
 
 
 def _edge_time(edge: Edge) -> int:

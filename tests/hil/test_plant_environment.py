@@ -8,7 +8,8 @@ from math import atan2, degrees, hypot
 import pytest
 
 from hal.frames import angle_between, norm
-from hil.plant.environment import Environment, julian_date, sun_direction_j2000, sun_distance_au, unix_ns
+from hil.plant.environment import Environment, Lighting, julian_date, sun_direction_j2000, sun_distance_au, unix_ns
+from hil.plant.orbit import Orbit
 
 FIELD = (0.0, 20e-6, -44e-6)
 
@@ -82,3 +83,71 @@ def test_epoch_needs_a_time_zone() -> None:
     assert unix_ns(17) == 17
     with pytest.raises(ValueError, match="time zone"):
         unix_ns(datetime(2026, 1, 1))
+
+
+NS = 1_000_000_000
+
+
+def test_orbit_takes_the_light_by_itself_and_gives_it_back() -> None:
+    orbit = Orbit(500.0)
+    around = Environment(0, (1.0, 0.0, 0.0), FIELD, orbit=orbit)
+    assert (around.sunlit, around.eclipse) == (1.0, False)
+    around.update(round(0.5 * orbit.period_s * NS))
+    assert (around.solar_flux_w_m2, around.eclipse) == (0.0, True)
+    around.update(round(orbit.period_s * NS))
+    assert around.solar_flux_w_m2 == 1361.0
+
+
+def test_penumbra_dims_in_between() -> None:
+    orbit = Orbit(500.0)
+    around = Environment(0, (1.0, 0.0, 0.0), FIELD, orbit=orbit)
+    middle = 0.5 * (orbit.period_s - orbit.eclipse_s)
+    seen = []
+    for k in range(-100, 101):
+        around.update(round((middle + 0.1 * k) * NS))
+        seen.append(around.illumination)
+    assert seen[0] == 1.0
+    assert seen[-1] == 0.0
+    assert seen == sorted(seen, reverse=True)
+    assert len({round(value, 6) for value in seen if 0.0 < value < 1.0}) > 20
+
+
+def test_shade_put_on_by_hand_wins_over_the_orbit() -> None:
+    around = Environment(0, (1.0, 0.0, 0.0), FIELD, orbit=Orbit(500.0))
+    around.eclipse = True
+    around.update(NS)
+    assert (around.eclipse, around.illumination) == (True, 0.0)
+    around.eclipse = False
+    assert (around.eclipse, around.illumination) == (False, 1.0)
+
+
+def test_lighting_is_linear_between_its_points_and_holds_outside() -> None:
+    lamp = Lighting([(10.0, 0.0), (20.0, 0.5), (30.0, 0.5), (40.0, 2.0)])
+    assert [lamp.factor(t) for t in (-5.0, 10.0, 15.0, 20.0, 25.0, 35.0, 40.0, 1e9)] == [
+        0.0, 0.0, 0.25, 0.5, 0.5, 1.25, 2.0, 2.0
+    ]
+    around = Environment(0, (1.0, 0.0, 0.0), FIELD, lighting=lamp)
+    assert around.eclipse
+    around.update(15 * NS)
+    assert around.solar_flux_w_m2 == pytest.approx(0.25 * 1361.0)
+
+
+def test_orbit_and_lighting_multiply() -> None:
+    orbit = Orbit(500.0)
+    around = Environment(0, (1.0, 0.0, 0.0), FIELD, orbit=orbit, lighting=Lighting([(0.0, 0.5)]))
+    assert around.illumination == 0.5
+    around.update(round(0.5 * orbit.period_s * NS))
+    assert around.illumination == 0.0
+
+
+@pytest.mark.parametrize(
+    ("points", "match"),
+    [
+        ([], "at least one"), ([(1.0, 0.5), (1.0, 0.6)], "rise"), ([(2.0, 0.5), (1.0, 0.6)], "rise"),
+        ([(float("nan"), 0.5)], "rise"), ([(0.0, 0.5), (float("inf"), 0.5)], "rise"), ([(0.0, -0.1)], "brightness"),
+        ([(0.0, float("nan"))], "brightness"),
+    ],
+)
+def test_impossible_lighting_is_refused(points: list[tuple[float, float]], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        Lighting(points)

@@ -125,3 +125,15 @@ def test_temperature_set_by_hand_is_booked() -> None:
 def test_heat_for_a_node_the_body_lacks_is_left_out() -> None:
     network = ThermalNetwork(BODY)
     assert network.heat_vector({"toaster": 5.0, "core": 2.0}).sum() == 2.0
+
+
+def test_ambient_can_change_and_impossible_ones_are_refused() -> None:
+    network = ThermalNetwork(BENCH)
+    network.set_ambient(-30.0)
+    for _ in range(2000):
+        network.step(10.0, network.heat_vector({}))
+    assert np.allclose(network.temperatures, -30.0, atol=1e-8)
+    for bad in (float("nan"), -273.0, 500.0):
+        with pytest.raises(ValueError, match="ambient"):
+            network.set_ambient(bad)
+    assert network.ambient_c == -30.0

@@ -1,6 +1,7 @@
 """How the rig plays each part: the chip on its bus, and what of the world it is fed, how often.
 
-One function a part, named in :data:`PARTS`; adding a chip is adding both.
+One function a part, named in :data:`PARTS`; adding a chip is adding both. Those of the power chain are in
+``parts_power``.
 """
 
 from __future__ import annotations
@@ -12,42 +13,41 @@ from typing import TYPE_CHECKING, Any
 from hal.frames import rotate_inverse
 from hal.profile import DeviceConfig
 from hil.chips.adis16470 import Adis16470
-from hil.chips.adm1272 import Adm1272
 from hil.chips.ads1115 import Ads1115
 from hil.chips.ars408 import Ars408
 from hil.chips.as7341 import As7341
-from hil.chips.can_bms import CanBms
 from hil.chips.cia401_valve_node import Cia401ValveNode
 from hil.chips.ds3231 import Ds3231
 from hil.chips.gmc_geiger import GmcGeiger
 from hil.chips.icm42688p import Icm42688p
-from hil.chips.ina226 import Ina226
-from hil.chips.ina228 import Ina228
 from hil.chips.ld06_lidar import Ld06Lidar
 from hil.chips.lsm303dlhc import Lsm303dlhc
-from hil.chips.ltc3350 import Ltc3350
-from hil.chips.ltc4162 import Ltc4162
 from hil.chips.max7310 import Max7310
 from hil.chips.max31865 import Max31865
-from hil.chips.max34451 import Max34451
 from hil.chips.mb85rc256v import Mb85rc256v
 from hil.chips.opt3001 import Opt3001
 from hil.chips.pca9548a import Pca9548a
 from hil.chips.rm3100 import Rm3100
-from hil.chips.sbs_battery import SbsBattery, SbsIdentity
 from hil.chips.startracker import StarTracker as StarTrackerChip
 from hil.chips.startracker import TrackerStatus
 from hil.chips.tfmini_plus import TfminiPlus
 from hil.chips.tmp423 import Tmp423
-from hil.chips.ve_direct import VeDirect
+from hil.chips.ve_direct import ChargerState, Tracker, VeDirect
 from hil.chips.vl53l0x import Vl53l0x
 from hil.chips.w25q256 import W25q256
-from hil.plant.sensors import InertialUnit, Magnetometer, PowerMonitor, StarTracker, SunSensor, TemperatureSensor
+from hil.parts_power import POWER_PARTS
+from hil.plant.sensors import InertialUnit, Magnetometer, StarTracker, SunSensor, TemperatureSensor
 
 if TYPE_CHECKING:
     from hil.rig import Rig
 
 __all__ = ["PARTS"]
+
+NO_INPUT_POWER = 0x00000001
+"""Bit of a VE.Direct charger's off reasons (VE.Direct protocol, field OR)."""
+TRACKED = 0.98
+"""Share of the panel's maximum from which such a charger says that it tracks it."""
+
 
 def _adis16470(rig: Rig, device: DeviceConfig) -> None:
     chip = Adis16470()
@@ -55,19 +55,13 @@ def _adis16470(rig: Rig, device: DeviceConfig) -> None:
     rig.buses[device.bus].attach(device.address, chip)
     unit = InertialUnit(rig.world.stream(device.name), float(rig.profile.board.rates.fast_hz))
     world, position, orientation = rig.world, device.mount.position_m, device.mount.orientation
-    core = _temperature_of(rig, "core")
+    core = rig.temperature_of("core")
 
     def update(_t_ns: int) -> None:
         rate, force = unit.sample(*world.imu(position, orientation))
         chip.latch(rate, force, core())
 
     rig.fast.append(update)
-
-
-def _temperature_of(rig: Rig, node: str) -> Callable[[], float]:
-    world = rig.world
-    name = node if node in world.temperatures_c else next(iter(world.temperatures_c))
-    return lambda: world.temperatures_c[name]
 
 
 def _startracker(rig: Rig, device: DeviceConfig) -> None:
@@ -108,50 +102,9 @@ def _opt3001(rig: Rig, device: DeviceConfig) -> None:
     world = rig.world
 
     def update(_t_ns: int) -> None:
-        chip.lux = face.sample(world.sun_body(), world.environment.illumination)
+        chip.lux = face.sample(world.sun_body(), rig.light * world.environment.illumination)
 
     rig.every(100, update)
-
-
-def _ina228(rig: Rig, device: DeviceConfig) -> None:
-    shunt = float(device.settings.get("shunt_ohm", 0.004))
-    chip = Ina228(shunt)
-    rig.on_i2c(device, chip)
-    monitor = PowerMonitor(rig.world.stream(device.name), shunt)
-    power, battery = rig.world.power, device.role == "battery_monitor"
-    temperature = _temperature_of(rig, "battery" if battery else "pdu")
-
-    def update(_t_ns: int) -> None:
-        volts, amperes = monitor.sample(
-            power.bus_voltage_v, power.battery_current_a if battery else power.bus_current_a
-        )
-        chip.accumulate(0.05)
-        chip.set_bus_voltage(volts)
-        chip.set_current(amperes)
-        chip.set_die_temperature(temperature())
-
-    rig.every(50, update)
-
-
-def _ltc3350(rig: Rig, device: DeviceConfig) -> None:
-    chip = Ltc3350(
-        rig.clock, cells=int(device.settings.get("cells", 4)),
-        full_voltage_v=float(device.settings.get("full_voltage_v", 10.0)),
-        sense_ohm=float(device.settings.get("sense_ohm", 0.006)),
-        rt_ohm=float(device.settings.get("rt_ohm", 107_000.0)),
-        rtst_ohm=float(device.settings.get("rtst_ohm", 121.0)),
-    )
-    rig.on_i2c(device, chip)
-    power = rig.world.power
-
-    def update(_t_ns: int) -> None:
-        chip.input_voltage_v = power.bus_voltage_v
-        chip.stack_voltage_v = power.supercap_voltage_v
-        chip.charge_current_a = -power.supercap_current_a
-
-    chip.capacitance_f = power.capacitance_f
-    chip.esr_ohm = power.esr_ohm
-    rig.every(50, update)
 
 
 def _tmp423(rig: Rig, device: DeviceConfig) -> None:
@@ -187,115 +140,6 @@ def _cia401_valves(rig: Rig, device: DeviceConfig) -> None:
     rig.chips[device.name] = node
     rig.buses[device.bus].attach(node)
     rig.nozzles.append((node, tuple(int(n) for n in device.settings["nozzles"])))
-
-
-# -- the power bus
-
-
-def _ina226(rig: Rig, device: DeviceConfig) -> None:
-    shunt = float(device.settings.get("shunt_ohm", 0.01))
-    chip = Ina226(rig.clock, shunt)
-    rig.on_i2c(device, chip)
-    monitor = PowerMonitor(rig.world.stream(device.name), shunt)
-    power = rig.world.power
-    # A channel is named after the load it feeds; one without a load of that name carries nothing.
-    load = device.name.removeprefix("ch_")
-    feeds = load in power.load_names()
-
-    def update(_t_ns: int) -> None:
-        volts = power.bus_voltage_v if feeds else 0.0
-        amperes = power.load_power_w(load) / volts if feeds and volts > 1.0 else 0.0
-        chip.bus_v, chip.current_a = monitor.sample(volts, amperes) if feeds else (0.0, 0.0)
-
-    rig.every(100, update)
-
-
-def _sbs_battery(rig: Rig, device: DeviceConfig) -> None:
-    world, power = rig.world, rig.world.power
-    nominal_v = 0.5 * (rig.profile.body.power.bus.full_v + rig.profile.body.power.bus.empty_v)
-    full_c = power.battery_capacity_j / nominal_v
-    # A gauge counts in 16 bits of mAh; a larger pack says so in its scale.
-    scale = 1 if full_c / 3.6 > 60_000.0 else 0
-    chip = SbsBattery(
-        rig.clock, address=device.address or 0x0B, identity=SbsIdentity(current_scale=scale), design_c=full_c,
-        design_v=nominal_v,
-    )
-    rig.on_i2c(device, chip)
-    celsius = _temperature_of(rig, "battery")
-
-    def update(_t_ns: int) -> None:
-        chip.voltage_v, chip.current_a = power.bus_voltage_v, -power.battery_current_a
-        chip.remaining_c = world.power.soc_battery * chip.full_c
-        chip.celsius = celsius()
-
-    rig.every(250, update)
-
-
-def _adm1272(rig: Rig, device: DeviceConfig) -> None:
-    chip = Adm1272(rig.clock, device.address or 0x10, sense_ohm=float(device.settings.get("shunt_ohm", 0.001)))
-    rig.on_i2c(device, chip)
-    celsius = _temperature_of(rig, "dock_bridge")
-
-    def update(_t_ns: int) -> None:
-        # Nothing is docked: no voltage before the switch. Its own supply comes from the main bus.
-        chip.celsius = celsius()
-        chip.advance()
-
-    rig.every(100, update)
-
-
-def _max34451(rig: Rig, device: DeviceConfig) -> None:
-    rails = {int(rail["page"]): dict(rail) for rail in device.settings.get("rails", [])}
-
-    def switched(page: int, on: bool) -> None:
-        if page in rails:
-            rig.switch_rail(str(rails[page]["name"]), on)
-
-    chip = Max34451(rig.clock, device.address or 0x74, on_at_power_up=True, on_switch=switched)
-    rig.on_i2c(device, chip)
-    power = rig.world.power
-    celsius = _temperature_of(rig, "pdu")
-    limits = ("under_voltage_warning_v", "over_voltage_warning_v")
-
-    def nominal(rail: dict[str, Any]) -> float:
-        """Middle of a regulated rail's warning limits; a rail without them is the main bus."""
-        given = [float(rail[key]) for key in limits if rail.get(key) is not None]
-        return sum(given) / 2.0 if len(given) == 2 else power.bus_voltage_v
-
-    def update(_t_ns: int) -> None:
-        chip.temperatures_c[0] = celsius()
-        for page, rail in rails.items():
-            if rail.get("kind", "voltage") == "current":
-                chip.currents_a[page] = power.bus_current_a
-            else:
-                is_on = not rail.get("switched", False) or chip.on[page]
-                # The chip takes the divider into account; its pin sees the rail divided.
-                chip.voltages_v[page] = nominal(rail) if is_on else 0.0
-        chip.advance()
-
-    rig.every(100, update)
-
-
-def _ltc4162(rig: Rig, device: DeviceConfig) -> None:
-    chip = Ltc4162(
-        rig.clock, cells=int(device.settings.get("cells", 8)),
-        sense_ohm=float(device.settings.get("battery_sense_ohm", 0.01)),
-        input_sense_ohm=float(device.settings.get("input_sense_ohm", 0.01)),
-    )
-    rig.on_i2c(device, chip)
-    power = rig.world.power
-    celsius = _temperature_of(rig, "pdu")
-
-    def update(_t_ns: int) -> None:
-        volts, watts = power.bus_voltage_v, power.array_w
-        chip.input_v = 34.0 if watts > 0.1 else 0.0
-        chip.input_a = watts / 34.0
-        chip.battery_v = chip.output_v = volts
-        chip.battery_a = watts / volts if volts > 1.0 else 0.0
-        chip.die_c = celsius()
-        chip.advance()
-
-    rig.every(100, update)
 
 
 # -- sensors on I2C and SPI
@@ -347,7 +191,7 @@ def _ds3231(rig: Rig, device: DeviceConfig) -> None:
     chip.set_time(start.year, start.month, start.day, start.hour, start.minute, start.second)
     chip.oscillator_running = True
     rig.on_i2c(device, chip)
-    celsius = _temperature_of(rig, "core")
+    celsius = rig.temperature_of("core")
 
     def update(_t_ns: int) -> None:
         chip.celsius = celsius()
@@ -372,7 +216,7 @@ def _icm42688p(rig: Rig, device: DeviceConfig) -> None:
     rate_hz = device.rate_hz or 20.0
     unit = InertialUnit(rig.world.stream(device.name), rate_hz)
     world, position, orientation = rig.world, device.mount.position_m, device.mount.orientation
-    celsius = _temperature_of(rig, "core")
+    celsius = rig.temperature_of("core")
 
     def update(_t_ns: int) -> None:
         chip.rate_rad_s, chip.specific_force_m_s2 = unit.sample(*world.imu(position, orientation))
@@ -389,7 +233,7 @@ def _max31865(rig: Rig, device: DeviceConfig) -> None:
     rig.chips[device.name] = chip
     rig.buses[device.bus].attach(device.address, chip)
     # Named after the thermal node it is mounted on.
-    celsius = _temperature_of(rig, device.name.removeprefix("rtd_"))
+    celsius = rig.temperature_of(device.name.removeprefix("rtd_"))
 
     def update(_t_ns: int) -> None:
         chip.set_celsius(celsius())
@@ -411,13 +255,21 @@ def _ve_direct(rig: Rig, device: DeviceConfig) -> None:
     chip = VeDirect()
     _speaks(rig, device, chip, 20)
     power = rig.world.power
-    celsius = _temperature_of(rig, "pdu")
+    celsius = rig.temperature_of("pdu")
 
     def update(_t_ns: int) -> None:
         volts = power.bus_voltage_v
-        chip.battery_v, chip.array_w = volts, power.array_w
-        chip.array_v = 36.0 if power.array_w > 0.1 else 0.0
+        if power.bus_on:
+            # It tracks the panel by itself; the flight computer may hold it off or limit its current.
+            power.battery_charge_limit_w = chip.max_current_a * volts if chip.enabled else 0.0
+        chip.battery_v, chip.array_v, chip.array_w = volts, power.panel_v, power.array_w
         chip.battery_a = power.array_w / volts if volts > 1.0 else 0.0
+        lit = power.panel_v > volts
+        limited = power.array_w < TRACKED * power.array_max_w
+        chip.tracker = Tracker.OFF if not lit else Tracker.LIMITED if limited else Tracker.ACTIVE
+        chip.off_reason = 0 if lit else NO_INPUT_POWER
+        if chip.error == 0:
+            chip.state = ChargerState.BULK if lit else ChargerState.OFF
         chip.temperature_c = celsius()
 
     rig.every(250, update)
@@ -444,21 +296,6 @@ def _tfmini_plus(rig: Rig, device: DeviceConfig) -> None:
     _speaks(rig, device, TfminiPlus(), 20)
 
 
-def _can_bms(rig: Rig, device: DeviceConfig) -> None:
-    chip = CanBms(node_id=device.address or 0x51)
-    rig.chips[device.name] = chip
-    rig.buses[device.bus].attach(chip)
-    power = rig.world.power
-    celsius = _temperature_of(rig, "battery")
-
-    def update(_t_ns: int) -> None:
-        chip.voltage_v, chip.current_a = power.bus_voltage_v, -power.battery_current_a
-        chip.state_of_charge = power.soc_battery
-        chip.temperature_c = celsius()
-
-    rig.every(250, update)
-
-
 def _ars408(rig: Rig, device: DeviceConfig) -> None:
     chip = Ars408(device.address or 0, node_id=0x60 | (device.address or 0))
     rig.chips[device.name] = chip
@@ -466,11 +303,11 @@ def _ars408(rig: Rig, device: DeviceConfig) -> None:
 
 
 PARTS: dict[str, Callable[[Rig, DeviceConfig], None]] = {
-    "adis16470": _adis16470, "adm1272": _adm1272, "ads1115": _ads1115, "ars408": _ars408, "as7341": _as7341,
-    "can_bms": _can_bms, "cia401_valves": _cia401_valves, "ds3231": _ds3231, "gmc_geiger": _gmc_geiger,
-    "icm42688p": _icm42688p, "ina226": _ina226, "ina228": _ina228, "ld06_lidar": _ld06_lidar,
-    "lsm303dlhc": _lsm303dlhc, "ltc3350": _ltc3350, "ltc4162": _ltc4162, "max31865": _max31865, "max34451": _max34451,
-    "max7310": _max7310, "mb85rc256v": _mb85rc256v, "opt3001": _opt3001, "pca9548a": _pca9548a, "rm3100": _rm3100,
-    "sbs_battery": _sbs_battery, "startracker": _startracker, "tfmini_plus": _tfmini_plus, "tmp423": _tmp423,
-    "ve_direct": _ve_direct, "vl53l0x": _vl53l0x, "w25q256": _w25q256,
+    **POWER_PARTS,
+    "adis16470": _adis16470, "ads1115": _ads1115, "ars408": _ars408, "as7341": _as7341,
+    "cia401_valves": _cia401_valves, "ds3231": _ds3231, "gmc_geiger": _gmc_geiger, "icm42688p": _icm42688p,
+    "ld06_lidar": _ld06_lidar, "lsm303dlhc": _lsm303dlhc, "max31865": _max31865, "max7310": _max7310,
+    "mb85rc256v": _mb85rc256v, "opt3001": _opt3001, "pca9548a": _pca9548a, "rm3100": _rm3100,
+    "startracker": _startracker, "tfmini_plus": _tfmini_plus, "tmp423": _tmp423, "ve_direct": _ve_direct,
+    "vl53l0x": _vl53l0x, "w25q256": _w25q256,
 }

@@ -6,30 +6,24 @@ valve nodes do what was due, the world moves, and the sensors' registers take th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from math import isfinite
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
-import msgspec
 import numpy as np
 
-from hal.frames import Vec3
-from hal.profile import BoardConfig, BusConfig, ConfigError, DeviceConfig, Profile
+from hal.profile import ConfigError, DeviceConfig, Profile
 from hil.bus.gpio import SimGpioBus
-from hil.bus.i2c import SimI2cBus
-from hil.bus.serial import SimSerialBus
-from hil.bus.spi import SimSpiBus
+from hil.bus.twin import bus_twin
 from hil.can import SimCanBus
 from hil.chips.cia401_valve_node import Cia401ValveNode
 from hil.chips.pca9548a import Pca9548a
-from hil.faults import Fault, FaultKind, Recovery
 from hil.parts import PARTS
+from hil.plant.sensors import PowerMonitor
 from hil.plant.world import InitialState, Truth, World
 from hil.pulse_rules import PulseRuleChecker
+from hil.rig_faults import FAULTS, check_fault, prepare
 
 __all__ = ["FAULTS", "Rig", "check_fault"]
-
-T = TypeVar("T")
 
 MS = 1_000_000
 WATCHDOG_NS = 100 * MS
@@ -46,6 +40,15 @@ class Rig:
         initial: how the world begins.
         seed: of every random number on the rig.
 
+    Attributes:
+        monitors: models of the power monitors' errors, by device.
+        gauge_faults: what a failed gauge reports as its charge, by device; ``None``: all that it last reported.
+        stuck: rails whose switch no longer moves, by load: closed or open.
+        shorted: rails with a short behind their switch, by load.
+        light, wing_light: what is left of the Sun's light on the craft, and of that on each wing, 0..1.
+        held: which fault holds what, so that the end of an earlier one does not end a later one.
+        ambient_c: temperature of the surroundings without a fault.
+
     Raises:
         ConfigError: a part that has no simulated chip.
     """
@@ -55,7 +58,7 @@ class Rig:
         self.now_ns = 0
         self.world = World(profile.body, initial, np.random.default_rng(seed))
         self.buses: dict[str, Any] = {
-            name: _twin(name, bus, profile.board, self.clock, self.world.stream(f"bus {name}"))
+            name: bus_twin(name, bus, profile.board, self.clock, self.world.stream(f"bus {name}"))
             for name, bus in profile.board.buses.items()
         }
         self.nodes: dict[str, Cia401ValveNode] = {}
@@ -68,6 +71,14 @@ class Rig:
         self.fast: list[Update] = []
         self._periodic: list[list[Any]] = []
         self.muxes: dict[str, Pca9548a] = {}
+        self.monitors: dict[str, PowerMonitor] = {}
+        self.gauge_faults: dict[str, float | None] = {}
+        self.stuck: dict[str, bool] = {}
+        self.shorted: set[str] = set()
+        self.light, self.wing_light = 1.0, [1.0, 1.0]
+        self.held: dict[str, object] = {}
+        self.ambient_c: float = self.world.thermal.ambient_c
+        self._power_ups = self.world.power.power_ups
         self._last_kick_ns: int | None = None
         self._enabled = False
         for index, device in enumerate(profile.board.devices):
@@ -102,6 +113,8 @@ class Rig:
                     self.checker.feed(when, nozzle, is_on, safety=(when, output) in safety)
         self.world.advance(t_ns, edges)
         self.now_ns = t_ns
+        if self.world.power.power_ups != self._power_ups:
+            self._power_up()
         for update in self.fast:
             update(t_ns)
         for entry in self._periodic:
@@ -139,6 +152,21 @@ class Rig:
         self._periodic.append([0, period_ms * MS, update])
         update(0)
 
+    def temperature_of(self, node: str) -> Callable[[], float]:
+        """Temperature of a thermal node, deg C; of the first one when the body has none of that name."""
+        world = self.world
+        name = node if node in world.temperatures_c else next(iter(world.temperatures_c))
+        return lambda: world.temperatures_c[name]
+
+    def _power_up(self) -> None:
+        """The battery's protection has put the bus on again: all chips start anew."""
+        self._power_ups = self.world.power.power_ups
+        for name, chip in self.chips.items():
+            if name in self.nodes:
+                self.nodes[name].reset(self.now_ns)
+            else:
+                chip.reset()
+
     def _line_changed(self, line: str, level: bool, t_ns: int) -> None:
         lines = self.profile.board.lines
         if line == lines.watchdog_kick:
@@ -168,6 +196,11 @@ class Rig:
             if bus.recovery is not None and bus.recovery.rail == rail:
                 self.buses[name].set_power(on)
 
+    def shine(self) -> None:
+        """Bring ``light`` and ``wing_light`` to the panel; the Sun sensors look at ``light`` by themselves."""
+        for wing, share in enumerate(self.wing_light):
+            self.world.set_wing(wing, self.light * share)
+
     def _set_enabled(self, level: bool, t_ns: int) -> None:
         self._enabled = level
         for node in self.nodes.values():
@@ -181,249 +214,4 @@ class Rig:
         Raises:
             ValueError: unknown kind or parameters; the text says what is allowed.
         """
-        return _prepare(kind, parameters, self.profile)(self)
-
-
-def _twin(name: str, config: BusConfig, board: BoardConfig, now_ns: Callable[[], int], rng: np.random.Generator) -> Any:
-    """The twin of one bus of a board, with nothing on it yet."""
-    if config.kind == "i2c":
-        return SimI2cBus(name, rng, clearable=config.recovery is not None and config.recovery.scl_line is not None)
-    if config.kind == "spi":
-        return SimSpiBus(name, rng)
-    if config.kind == "serial":
-        return SimSerialBus(name, rng)
-    if config.kind == "can":
-        return SimCanBus(name, rng)
-    lines = dict.fromkeys((board.lines.valve_arm, board.lines.valve_enable, board.lines.watchdog_kick), False)
-    for other in board.buses.values():
-        if other.recovery is not None and other.recovery.mux_reset_line is not None:
-            lines[other.recovery.mux_reset_line] = True
-    return SimGpioBus(name, lines, now_ns, rng)
-
-
-# -- faults: each is checked against body and board before anything starts
-
-
-Start = Callable[[Rig], Callable[[], None]]
-"""Starts a checked fault on a rig; returns what ends it."""
-
-
-def check_fault(kind: str, parameters: Mapping[str, Any], profile: Profile) -> None:
-    """Refuse a fault that cannot be started on a rig of this profile.
-
-    Raises:
-        ValueError: unknown kind, parameter, nozzle, bus, device or node, or a value out of range; says what is allowed.
-    """
-    _prepare(kind, parameters, profile)
-
-
-def _prepare(kind: str, parameters: Mapping[str, Any], profile: Profile) -> Start:
-    fault = FAULTS.get(kind)
-    if fault is None:
-        raise ValueError(f"no fault {kind!r}; faults: {', '.join(FAULTS)}")
-    prepare, allowed = fault
-    for name in parameters:
-        if name not in allowed:
-            raise ValueError(f"{kind}: no parameter {name!r}; parameters: {', '.join(allowed) or 'none'}")
-    missing = [name for name, required in allowed.items() if required and name not in parameters]
-    if missing:
-        raise ValueError(f"{kind}: parameter {', '.join(missing)} is missing")
-    return prepare(profile, **parameters)
-
-
-def _nothing() -> None:
-    """The end of a fault that does not end."""
-
-
-def _thrust(profile: Profile, nozzle: Any, factor: float) -> Start:
-    number = _nozzle(profile, nozzle)
-
-    def start(rig: Rig) -> Callable[[], None]:
-        rig.world.set_nozzle_thrust(number, factor)
-        return lambda: rig.world.set_nozzle_thrust(number, 1.0)
-
-    return start
-
-
-def _nozzle_off(profile: Profile, nozzle: Any) -> Start:
-    return _thrust(profile, nozzle, 0.0)
-
-
-def _nozzle_weak(profile: Profile, nozzle: Any, factor: Any) -> Start:
-    return _thrust(profile, nozzle, _share("factor", factor))
-
-
-def _nozzle_stuck_on(profile: Profile, nozzle: Any) -> Start:
-    number = _nozzle(profile, nozzle)
-
-    def start(rig: Rig) -> Callable[[], None]:
-        rig.world.stick_nozzle_on(number, True)
-        return lambda: rig.world.stick_nozzle_on(number, False)
-
-    return start
-
-
-def _bus_fault(profile: Profile, bus: Any, **details: Any) -> Start:
-    board = profile.board
-    config = board.buses[_member("bus", bus, board.buses)]
-    details["kind"] = details.pop("fault")
-    try:
-        fault = msgspec.convert(details, type=Fault, strict=True)
-    except msgspec.ValidationError as error:
-        kinds = ", ".join(kind.value for kind in FaultKind)
-        raise ValueError(f"bus_fault: {error}; faults: {kinds}") from None
-    # A twin of its own says whether such a fault has a meaning on such a bus.
-    _twin(bus, config, board, lambda: 0, np.random.default_rng(0)).inject(fault)
-    if fault.until is Recovery.POWER and (config.recovery is None or config.recovery.rail is None):
-        raise ValueError(f"bus_fault: until is power, but the board switches no rail of {bus}")
-    here = [device for device in board.devices if device.bus == bus]
-    if fault.address is not None:
-        _member(f"address on {bus}", fault.address, [d.address for d in here if d.address is not None])
-    if fault.channel is not None:
-        _member(f"channel on {bus}", fault.channel, sorted({d.channel for d in here if d.channel is not None}))
-
-    def start(rig: Rig) -> Callable[[], None]:
-        twin = rig.buses[bus]
-        handle = twin.inject(fault)
-        return lambda: twin.clear(handle)
-
-    return start
-
-
-def _valve_node_reset(profile: Profile, node: Any) -> Start:
-    name = _member("node", node, [d.name for d in profile.board.devices if d.role == "valve_node"])
-
-    def start(rig: Rig) -> Callable[[], None]:
-        rig.nodes[name].reset(rig.now_ns)
-        return _nothing
-
-    return start
-
-
-def _device_reset(profile: Profile, device: Any) -> Start:
-    roles = {d.name: d.role for d in profile.board.devices}
-    name = _member("device", device, roles)
-    if roles[name] == "valve_node":
-        return _valve_node_reset(profile, name)
-
-    def start(rig: Rig) -> Callable[[], None]:
-        rig.chips[name].reset()
-        return _nothing
-
-    return start
-
-
-def _panel(profile: Profile, factor: Any) -> Start:  # noqa: ARG001 - one form for all
-    share = _share("factor", factor)
-
-    def start(rig: Rig) -> Callable[[], None]:
-        rig.world.set_panel(share)
-        return lambda: rig.world.set_panel(1.0)
-
-    return start
-
-
-def _eclipse(profile: Profile) -> Start:  # noqa: ARG001
-    def start(rig: Rig) -> Callable[[], None]:
-        rig.world.set_eclipse(True)
-        return lambda: rig.world.set_eclipse(False)
-
-    return start
-
-
-def _disturbance(profile: Profile, force_n: Any = (0, 0, 0), torque_n_m: Any = (0, 0, 0)) -> Start:  # noqa: ARG001
-    force, torque = _vector("force_n", force_n), _vector("torque_n_m", torque_n_m)
-
-    def start(rig: Rig) -> Callable[[], None]:
-        rig.world.set_disturbance(force, torque)
-        return lambda: rig.world.set_disturbance((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
-
-    return start
-
-
-def _soc_battery(profile: Profile, value: Any) -> Start:  # noqa: ARG001
-    share = _share("value", value)
-
-    def start(rig: Rig) -> Callable[[], None]:
-        rig.world.set_battery_soc(share)
-        return _nothing
-
-    return start
-
-
-def _soc_supercap(profile: Profile, value: Any) -> Start:  # noqa: ARG001
-    share = _share("value", value)
-
-    def start(rig: Rig) -> Callable[[], None]:
-        rig.world.set_supercap_soc(share)
-        return _nothing
-
-    return start
-
-
-def _temperature(profile: Profile, node: Any, celsius: Any) -> Start:
-    name = _member("node", node, [n.name for n in profile.body.thermal.nodes])
-    value = _number("celsius", celsius)
-    if not -120.0 <= value <= 160.0:
-        raise ValueError(f"celsius is {value:g}; -120..160 is allowed")
-
-    def start(rig: Rig) -> Callable[[], None]:
-        rig.world.set_temperature(name, value)
-        return _nothing
-
-    return start
-
-
-def _nozzle(profile: Profile, value: Any) -> int:
-    count = len(profile.body.propulsion.nozzles)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
-        raise ValueError(f"nozzle is {value!r}; 0..{count - 1} are allowed")
-    return value
-
-
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise ValueError(f"{name} is {value!r}; a finite number is needed")
-    return float(value)
-
-
-def _share(name: str, value: Any) -> float:
-    share = _number(name, value)
-    if not 0.0 <= share <= 1.0:
-        raise ValueError(f"{name} is {value!r}; 0..1 is allowed")
-    return share
-
-
-def _vector(name: str, value: Any) -> Vec3:
-    if not isinstance(value, list | tuple) or len(value) != 3:
-        raise ValueError(f"{name} must be three numbers, got {value!r}")
-    return (_number(name, value[0]), _number(name, value[1]), _number(name, value[2]))
-
-
-def _member(what: str, name: Any, known: Iterable[T]) -> T:
-    """The one of ``known`` that equals ``name``."""
-    listed = list(known)
-    if name not in listed:
-        raise ValueError(f"no {what} {name!r}; there are: {', '.join(str(k) for k in listed)}")
-    return listed[listed.index(name)]
-
-
-FAULTS: dict[str, tuple[Callable[..., Start], dict[str, bool]]] = {
-    "nozzle_off": (_nozzle_off, {"nozzle": True}),
-    "nozzle_weak": (_nozzle_weak, {"nozzle": True, "factor": True}),
-    "nozzle_stuck_on": (_nozzle_stuck_on, {"nozzle": True}),
-    "bus_fault": (
-        _bus_fault,
-        {"bus": True, "fault": True, "address": False, "channel": False, "line": False, "probability": False,
-         "byte": False, "bit": False, "count": False, "until": False},
-    ),
-    "valve_node_reset": (_valve_node_reset, {"node": True}),
-    "device_reset": (_device_reset, {"device": True}),
-    "panel": (_panel, {"factor": True}),
-    "eclipse": (_eclipse, {}),
-    "disturbance": (_disturbance, {"force_n": False, "torque_n_m": False}),
-    "soc_battery": (_soc_battery, {"value": True}),
-    "soc_supercap": (_soc_supercap, {"value": True}),
-    "temperature": (_temperature, {"node": True, "celsius": True}),
-}
-"""Kinds of faults: how each is checked and prepared, and its parameters (name: whether it must be given)."""
+        return prepare(kind, parameters, self.profile)(self)

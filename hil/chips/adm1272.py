@@ -110,6 +110,7 @@ class Adm1272(SmbusTarget):
         switch: what the FET is doing.
         output_v: voltage after the switch.
         current_a: current through the sense resistor.
+        on_change: called after every command that is written, and after a reset.
     """
 
     def __init__(
@@ -148,6 +149,7 @@ class Adm1272(SmbusTarget):
         self.enabled = True
         self.fet_shorted = False
         self.output_v = 0.0
+        self.on_change: Callable[[], None] | None = None
         self._now_ns = now_ns
         self._milliohm = sense_ohm * 1000.0
         self._limit_a = limit_v / sense_ohm
@@ -175,6 +177,17 @@ class Adm1272(SmbusTarget):
         self._hold_ns: int | None = None
         self._time_ns = self._now_ns()
         self._scale()
+        self._changed()
+
+    @property
+    def conducting(self) -> bool:
+        """Whether current can pass: the gate is driven, in limit or not, or the FET has failed closed."""
+        return self.switch in _CONDUCTING or self.fet_shorted
+
+    @property
+    def start_share(self) -> float:
+        """Share of the current limit that STRT_UP_IOUT_LIM leaves, 1/16..1."""
+        return ((self._words[0xF6] & 0xF) + 1) / 16.0
 
     @property
     def power_good(self) -> bool:
@@ -256,7 +269,7 @@ class Adm1272(SmbusTarget):
         return 0.0
 
     def _charge(self, dt_s: float, now: int) -> float:
-        start_a = self._limit_a * ((self._words[0xF6] & 0xF) + 1) / 16.0
+        start_a = self._limit_a * self.start_share
         spare_a = start_a - self.load_a
         slope = spare_a / self._capacitance_f
         needed_s = max(0.0, self.input_v - self.output_v) / slope if spare_a > 0.0 else float("inf")
@@ -391,7 +404,14 @@ class Adm1272(SmbusTarget):
     def write(self, data: bytes) -> bool:
         """As SmbusTarget."""
         self.advance()
-        return super().write(data)
+        taken = super().write(data)
+        if taken and self._pending is None:
+            self._changed()
+        return taken
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
 
     def _build(self) -> dict[int, Command]:
         def byte(value: Callable[[], int]) -> Command:

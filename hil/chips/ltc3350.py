@@ -114,6 +114,7 @@ class Ltc3350:
         die_c: deg C.
         gpi_v: voltage on the GPI pin.
         cell_voltages_v: voltage of each cell; ``None`` shares the stack voltage evenly.
+        on_change: called after every setting that is written, and after a reset.
     """
 
     def __init__(
@@ -152,6 +153,7 @@ class Ltc3350:
         self.die_c = 25.0
         self.gpi_v = 0.0
         self.cell_voltages_v: tuple[float, ...] | None = None
+        self.on_change: Callable[[], None] | None = None
         self._now_ns = now_ns
         self._cells = cells
         self._full_v = full_voltage_v
@@ -174,6 +176,7 @@ class Ltc3350:
         self._pending = False
         self._active_ns: int | None = None
         self._due_ns: int | None = None
+        self._changed()
 
     def write(self, data: bytes) -> bool:
         """SMBus command, then a word, least significant byte first."""
@@ -192,6 +195,10 @@ class Ltc3350:
         """Stack voltage the charger works towards."""
         return self._full_v * (37.5 * self._registers[_VCAPFB_DAC] + 637.5) / 1200.0
 
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
+
     def _power_good(self) -> bool:
         return self.input_voltage_v >= self._power_fail_v
 
@@ -208,6 +215,7 @@ class Ltc3350:
                 self._control(value)
             elif register == _CAP_ESR_PER:
                 self._due_ns = self._now_ns() + value * _PERIOD_STEP_NS if value else None
+            self._changed()
 
     def _control(self, value: int) -> None:
         self._registers[_CTL_REG] &= ~(_CTL_START | _CTL_STOP)

@@ -4,25 +4,34 @@ Facts: Analog Devices LTC4162-L data sheet and the register definitions of its k
 first, no packet error code. VBAT 3Ah cells x 192.4 uV, VIN 3Bh 1.649 mV, VOUT 3Ch 1.653 mV, IBAT 3Dh and IIN 3Eh 1.466
 uV over their sense resistors (signed; battery positive when charging), die 3Fh 0.0215 deg C less 264.4; CONFIG_BITS
 14h mppt_en 1, force_telemetry_on 2, telemetry_speed 3, suspend_charger 5; IIN_LIMIT_TARGET 15h 63: (n + 1) x 0.5 mV;
-INPUT_UNDERVOLTAGE 16h 31: (n + 1) x 140.625 mV; charge current 1Ah 31: (n + 1) x 1 mV; charge voltage 1Bh 31: cells x
-(3.8125 V + n x 12.5 mV); C/x 1Ch 2184; MAX_CV_TIME 1Dh 14400 s; MAX_CHARGE_TIME 1Eh 0 s; CHARGER_CONFIG 29h,
-en_c_over_x_term bit 2; CHARGER_STATE 34h 2048 battery detection, 256 suspended, 128 precharge, 64 CC-CV, 32 thermistor
-pause, 16 timer and 8 C/x termination, 4 charge time, 2 missing, 1 shorted battery; CHARGE_STATUS 35h 32 current limit,
+INPUT_UNDERVOLTAGE 16h 31: (n + 1) x 140.625 mV, below which the charge current gives way so that the input holds; while
+mppt_en is set the chip chooses that voltage itself; charge current 1Ah 31: (n + 1) x 1 mV; charge voltage 1Bh 31: cells
+x (3.8125 V + n x 12.5 mV); C/x 1Ch 2184; MAX_CV_TIME 1Dh 14400 s; MAX_CHARGE_TIME 1Eh 0 min; JEITA_T1..T6 1Fh..24h, at
+16117, 14113, 7970, 7112, 6325 and 4970 the 0, 10, 40, 45, 50 and 60 deg C of the thermistor: above T1 or below T6 the
+charge pauses, whether en_jeita is set or not; CHARGER_CONFIG 29h, en_c_over_x_term bit 2; CHARGER_STATE 34h 2048
+battery detection, 256 suspended, 128 precharge, 64 CC-CV, 32 thermistor pause, 16 timer and 8 C/x termination, 4 charge
+time, 2 missing battery or a thermistor above 21684, 1 shorted battery; CHARGE_STATUS 35h 32 current limit or drop-out,
 16 thermal, 8 input under-voltage, 4 input current, 2 constant current, 1 constant voltage; SYSTEM_STATUS 39h;
-CHEM_CELLS 43h; TELEMETRY_STATUS 4Ah bit 0 valid, about 12 ms after the telemetry starts. Telemetry runs with an input
-or while force_telemetry_on is set; else the words keep their last values. Alerts latch when enabled and clear by 0.
+THERMISTOR 40h 21829 x R / (R + bias); CHEM_CELLS 43h; TELEMETRY_STATUS 4Ah bit 0 valid, about 12 ms after the telemetry
+starts. Telemetry runs with an input or while force_telemetry_on is set; else the words keep their last values; the
+battery's current is negative while it is drained. Alerts latch when enabled and clear by 0.
 
 Played more simply: telemetry renews every 11 ms while charging or with telemetry_speed, else every second; battery
-detection takes 0.5 s; precharge below 2.85 V a cell; constant voltage from 10 mV a cell below the setting; a charge
-ends for good until the input goes, the charger is suspended, or the battery falls 2.5 % below its setting. Not there:
-JEITA registers (1Fh..28h), BSR.
+detection takes 0.5 s; precharge below 2.85 V a cell, at the full current; constant voltage from 10 mV a cell below the
+setting; a charge ends for good until the input goes, the charger is suspended, or the battery falls 2.5 % below its
+setting; a step-down converter holds its input no lower than 0.25 V above the battery (``DROPOUT_V``). Not there: other
+currents and voltages between T1 and T6 (25h..28h), BSR.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import exp, log
 
-__all__ = ["Ltc4162"]
+__all__ = ["DROPOUT_V", "Ltc4162", "thermistor_counts"]
+
+DROPOUT_V = 0.25
+"""Least voltage of the input above the battery, however low its regulation is set: the switch is then always on."""
 
 _EN_LIMIT_ALERTS, _EN_STATE_ALERTS, _EN_STATUS_ALERTS = 0x0D, 0x0E, 0x0F
 _CONFIG = 0x14
@@ -34,6 +43,8 @@ _VCHARGE = 0x1B
 _C_OVER_X = 0x1C
 _MAX_CV_TIME = 0x1D
 _MAX_CHARGE_TIME = 0x1E
+_JEITA = range(0x1F, 0x25)
+_JEITA_T1, _JEITA_T6 = _JEITA[0], _JEITA[-1]
 _CHARGER_CONFIG = 0x29
 _CHARGE_TIMER, _CV_TIMER = 0x30, 0x31
 _STATE, _STATUS = 0x34, 0x35
@@ -48,6 +59,7 @@ _UV_DAC = 0x4B
 _RESET_VALUES = {
     **dict.fromkeys(range(0x01, 0x10), 0), _CONFIG: 0, _IIN_LIMIT: 63, _INPUT_UV: 31, _ARM_SHIP: 0, _ICHARGE: 31,
     _VCHARGE: 31, _C_OVER_X: 2184, _MAX_CV_TIME: 14400, _MAX_CHARGE_TIME: 0, _CHARGER_CONFIG: 1,
+    **dict(zip(_JEITA, (16117, 14113, 7970, 7112, 6325, 4970), strict=True)),
 }
 _MASKS = {_CONFIG: 0x003E, _IIN_LIMIT: 0x3F, _INPUT_UV: 0xFF, _ICHARGE: 0x1F, _VCHARGE: 0x1F, _CHARGER_CONFIG: 0x07}
 
@@ -61,7 +73,7 @@ _DETECTION, _SUSPENDED, _PRECHARGE, _CC_CV, _NTC_PAUSE = 2048, 256, 128, 64, 32
 _TIMER_TERM, _C_TERM, _CHARGE_TIME_FAULT, _MISSING, _SHORTED = 16, 8, 4, 2, 1
 _CHARGING = (_PRECHARGE, _CC_CV)
 _ENDED = (_TIMER_TERM, _C_TERM, _CHARGE_TIME_FAULT)
-_THERMAL_REG, _UVCL, _IIN_REG, _CC, _CV = 16, 8, 4, 2, 1
+_DROPOUT, _THERMAL_REG, _UVCL, _IIN_REG, _CC, _CV = 32, 16, 8, 4, 2, 1
 
 _INTVCC_2P8, _VIN_4P2, _VIN_GT_VBAT, _VIN_OVLO, _THERMAL_SHUTDOWN, _NO_RT, _CELL_ERROR, _EN_CHG = (
     1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 7, 1 << 8,
@@ -82,6 +94,11 @@ _RECHARGE = 0.975
 _WARM_NS = 12_000_000
 _FAST_NS, _SLOW_NS = 11_000_000, 1_000_000_000
 _DETECTION_NS = 500_000_000
+_MINUTE_NS = 60_000_000_000
+_THERMISTOR_FULL = 21_829
+_THERMISTOR_OPEN = 21_684
+_HOT_C = 60.0
+_ZERO_C_K = 273.15
 
 # Bit of LIMIT_ALERTS and its enable, limit register, telemetry word, whether it means "above".
 _LIMITS = (
@@ -100,8 +117,20 @@ def _clip(value: float) -> int:
     return max(-0x8000, min(0x7FFF, round(value))) & 0xFFFF
 
 
+def thermistor_counts(celsius: float, cold_c: float = 0.0) -> float:
+    """Counts of a thermistor so chosen that the reset values of T1 and T6 lie at ``cold_c`` and 60 deg C.
+
+    ln R = a + B / T through both points; with 0 deg C that is B = 3426 K. ``cold_c`` must be below 60 deg C.
+    """
+    ratio_cold, ratio_hot = (_RESET_VALUES[t] / (_THERMISTOR_FULL - _RESET_VALUES[t]) for t in (_JEITA_T1, _JEITA_T6))
+    cold_1_k, hot_1_k = 1.0 / (cold_c + _ZERO_C_K), 1.0 / (_HOT_C + _ZERO_C_K)
+    slope_k = log(ratio_cold / ratio_hot) / (cold_1_k - hot_1_k)
+    ratio = ratio_cold * exp(slope_k * (1.0 / (celsius + _ZERO_C_K) - cold_1_k))
+    return _THERMISTOR_FULL * ratio / (1.0 + ratio)
+
+
 class Ltc4162:
-    """An LTC4162-L between an array and a battery. The rig sets the inputs and asks :attr:`charging`.
+    """An LTC4162-L between an array and a battery. The rig sets the inputs and carries out what the settings allow.
 
     Attributes:
         input_v, input_a: the array, V and A.
@@ -109,7 +138,7 @@ class Ltc4162:
         output_v: system rail.
         die_c: temperature of the die.
         thermistor: counts of the thermistor's voltage.
-        thermistor_pause: the battery is too hot or too cold to be charged.
+        on_change: called after every setting that is written, and after a reset.
         battery_missing, battery_shorted: what battery detection will find.
         no_rt, cell_count_error: faults of the board: the RT resistor is missing, the CELLS pins are not valid.
     """
@@ -141,8 +170,8 @@ class Ltc4162:
         self.battery_a = 0.0
         self.output_v = 0.0
         self.die_c = 25.0
-        self.thermistor = 11_000
-        self.thermistor_pause = False
+        self.thermistor = 11_000.0
+        self.on_change: Callable[[], None] | None = None
         self.battery_missing = False
         self.battery_shorted = False
         self.no_rt = False
@@ -168,6 +197,7 @@ class Ltc4162:
         self._charge_ns = 0
         self._cv_ns: int | None = None
         self._alerts = {_LIMIT_ALERTS: 0, _STATE_ALERTS: 0, _STATUS_ALERTS: 0}
+        self._changed()
 
     @property
     def charging(self) -> bool:
@@ -184,6 +214,31 @@ class Ltc4162:
     def target_a(self) -> float:
         """Charge current at most."""
         return (self._registers[_ICHARGE] + 1) * 1e-3 / self._sense_ohm
+
+    @property
+    def paused(self) -> bool:
+        """Whether the thermistor says that the battery is too cold or too hot to be charged."""
+        return not self._registers[_JEITA_T6] <= self.thermistor <= self._registers[_JEITA_T1]
+
+    @property
+    def input_regulation_v(self) -> float | None:
+        """Voltage at which it holds the input, V; ``None`` while it tracks the maximum by itself."""
+        if self._registers[_CONFIG] & _MPPT_EN:
+            return None
+        return max((self._registers[_INPUT_UV] + 1) * _UV_LSB, self.battery_v + DROPOUT_V)
+
+    @property
+    def charge_limit_a(self) -> float:
+        """Most current into the battery as things are: the setting, or 0 while it does not charge.
+
+        Without an input nothing of it flows, but the setting stands: the limit is that of the pack as well.
+        """
+        self.advance()
+        system = self._system()
+        refuses = system & (_THERMAL_SHUTDOWN | _NO_RT | _CELL_ERROR | _VIN_OVLO) or self.paused
+        if refuses or self._registers[_CONFIG] & _SUSPEND or self.battery_missing or self.battery_shorted:
+            return 0.0
+        return self.target_a if self._state in _CHARGING or not system & _VIN_GT_VBAT else 0.0
 
     def write(self, data: bytes) -> bool:
         """Command, then a word, least significant byte first; other lengths change nothing."""
@@ -216,10 +271,15 @@ class Ltc4162:
 
     # -- inside
 
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
+
     def _store(self, register: int, value: int) -> None:
         if register in self._registers:
             self._registers[register] = value & _MASKS.get(register, 0xFFFF)
             self.advance()
+            self._changed()
         elif register in self._alerts:
             self._alerts[register] &= value
 
@@ -253,7 +313,8 @@ class Ltc4162:
                 return max(0, min(0xFF, round(self.input_v / _UV_LSB) - 1))
             return self._registers[_INPUT_UV]
         if register == _CHARGE_TIMER:
-            return min(0xFFFF, (now - self._charge_ns) // 1_000_000_000) if self._state in _CHARGING else 0
+            runs = self._registers[_MAX_CHARGE_TIME] and self._state in _CHARGING
+            return min(0xFFFF, (now - self._charge_ns) // _MINUTE_NS) if runs else 0
         if register == _CV_TIMER:
             return min(0xFFFF, (now - self._cv_ns) // 1_000_000_000) if self._cv_ns is not None else 0
         return 0
@@ -301,11 +362,11 @@ class Ltc4162:
         self._regulate(now)
 
     def _detected(self) -> int:
-        if self.battery_missing:
+        if self.battery_missing or self.thermistor > _THERMISTOR_OPEN:
             return _MISSING
         if self.battery_shorted:
             return _SHORTED
-        if self.thermistor_pause:
+        if self.paused:
             return _NTC_PAUSE
         return _PRECHARGE if self.battery_v < _PRECHARGE_V * self._cells else _CC_CV
 
@@ -313,7 +374,7 @@ class Ltc4162:
         """A charge that is under way: new state by battery, then the reasons to end it."""
         registers = self._registers
         longest = registers[_MAX_CHARGE_TIME]
-        if longest and now - self._charge_ns >= longest * 1_000_000_000:
+        if longest and now - self._charge_ns >= longest * _MINUTE_NS:
             self._enter(_CHARGE_TIME_FAULT, now)
         elif self._cv_ns is not None and registers[_MAX_CV_TIME] and (
             now - self._cv_ns >= registers[_MAX_CV_TIME] * 1_000_000_000
@@ -346,6 +407,8 @@ class Ltc4162:
                 status = _CC
             elif self.input_a >= 0.97 * (self._registers[_IIN_LIMIT] + 1) * 0.5e-3 / self._input_sense_ohm:
                 status = _IIN_REG
+            elif self.input_v <= self.battery_v + DROPOUT_V + _UV_LSB:
+                status = _DROPOUT
             else:
                 status = _UVCL
         if status == _CV and self._cv_ns is None:

@@ -12,14 +12,15 @@ enabled. The over-current limits are 46h fault and 4Ah warning from revision 001
 Peaks: D4h, D5h, D6h, D7h; writing sets them back (0000h, 0000h, 8000h, 7FFFh).
 
 Played more simply: a fault is reported and latched, and the rail stays as it was commanded (fault response 0); every
-rail is in SEQUENCE0; limits act while the rail is commanded on, the lower ones once POWER_GOOD_ON was reached;
-READ_VOUT of a current channel and READ_IOUT of a voltage channel read 0. Not there: margining in closed loop, fault
-log, flash, and the registers of four bytes (D2h, D9h, DDh, E7h, E8h), which answer as unsupported.
+rail is in SEQUENCE0, and which of them bias alone closes is given instead of read from MFR_SEQ_CONFIG; limits act while
+the rail is commanded on, the lower ones once POWER_GOOD_ON was reached; READ_VOUT of a current channel and READ_IOUT of
+a voltage channel read 0. Not there: margining in closed loop, fault log, flash, and the registers of four bytes (D2h,
+D9h, DDh, E7h, E8h), which answer as unsupported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from hil.chips.smbus import Command, Refusal, SmbusTarget, block
 
@@ -107,7 +108,7 @@ class Max34451(SmbusTarget):
         *,
         channels: Sequence[int] = (_SEQUENCED,) * _SWITCHED + (_VOLTAGE,) * (_RAILS - _SWITCHED),
         sensors: Sequence[bool] = (True,) * _SENSORS,
-        on_at_power_up: bool = False,
+        on_at_power_up: bool | Collection[int] = False,
         revision: int = 0x0012,
         on_switch: Callable[[int, bool], None] | None = None,
     ) -> None:
@@ -118,7 +119,8 @@ class Max34451(SmbusTarget):
             address: 7-bit address.
             channels: MFR_CHANNEL_CONFIG of each rail in flash, 16 values.
             sensors: which temperature sensors flash enables, 5 values.
-            on_at_power_up: whether ON_OFF_CONFIG in flash closes the sequenced rails as soon as there is bias.
+            on_at_power_up: whether ON_OFF_CONFIG in flash closes the sequenced rails as soon as there is bias; or the
+                pages that it closes, while the others wait for OPERATION.
             revision: what MFR_REVISION reads.
             on_switch: see the attribute.
         """
@@ -132,7 +134,8 @@ class Max34451(SmbusTarget):
         self._now_ns = now_ns
         self._channels = tuple(channels)
         self._sensors = tuple(sensors)
-        self._on_at_power_up = on_at_power_up
+        closes = range(_SWITCHED) if on_at_power_up is True else on_at_power_up or ()
+        self._on_at_power_up = tuple(page in closes for page in range(_SWITCHED))
         self._revision = revision
         self._oc_fault, self._oc_warn = (0x46, 0x4A) if revision >= _SWAPPED_BEFORE else (0x4A, 0x46)
         self._on = [False] * _RAILS
@@ -156,13 +159,13 @@ class Max34451(SmbusTarget):
                 words[0xF0] = _SENSOR_ENABLED if self._sensors[page - _FIRST_SENSOR] else 0
             self._words.append(words)
         self._common = dict(_COMMON_WORDS)
-        self._on_off_config = 0x0A if self._on_at_power_up else 0x1A
+        self._on_off_config = 0x0A if any(self._on_at_power_up) else 0x1A
         self._protect = 0
         self._cml = 0
         self._status_vout = [0] * _RAILS
         self._status_mfr = [0] * _PAGES
         self._was_good = [False] * _RAILS
-        self._operations = [0x80 if self._on_at_power_up else 0x00] * _SWITCHED
+        self._operations = [0x80 if closes else 0x00 for closes in self._on_at_power_up]
         self._operation_all = self._operations[0]
         self._commanded = [False] * _SWITCHED
         self._since_ns = [0] * _SWITCHED
@@ -170,8 +173,8 @@ class Max34451(SmbusTarget):
         for page in range(_SWITCHED):
             if self._on[page]:
                 self._switch(page, False)
-        if self._on_at_power_up:
-            for page in range(_SWITCHED):
+        for page, closes in enumerate(self._on_at_power_up):
+            if closes:
                 self._order(page, True, delayed=True)
         self.advance()
 

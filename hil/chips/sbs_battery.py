@@ -105,6 +105,7 @@ class SbsBattery(SmbusTarget):
         cycles: full cycles so far.
         over_charged, terminate_charge, terminate_discharge, condition: the pack's own judgement, set by the rig.
         initialized: False for a gauge that has lost its calibration.
+        reported_soc: relative state of charge of a gauge that has failed, whatever it counts; it may be above 1.
     """
 
     def __init__(
@@ -139,6 +140,7 @@ class SbsBattery(SmbusTarget):
         self.terminate_discharge = False
         self.condition = False
         self.initialized = True
+        self.reported_soc: float | None = None
         self._now_ns = now_ns
         self._volts = 10.0**identity.voltage_scale
         self._amperes = 10.0**identity.current_scale
@@ -199,7 +201,7 @@ class SbsBattery(SmbusTarget):
             0x0A: word(self._current),
             0x0B: word(self._current),
             0x0C: word(lambda: _percent(self.max_error)),
-            0x0D: word(lambda: _percent(self.remaining_c / self.full_c if self.full_c > 0.0 else 0.0)),
+            0x0D: word(self._relative_charge),
             0x0E: word(lambda: _percent(self.remaining_c / self.design_c)),
             0x0F: word(lambda: self._capacity(self.remaining_c)),
             0x10: word(lambda: self._capacity(self.full_c)),
@@ -220,6 +222,11 @@ class SbsBattery(SmbusTarget):
             0x22: text(lambda: identity.chemistry.encode("ascii")),
             0x23: text(lambda: identity.manufacturer_data),
         }
+
+    def _relative_charge(self) -> int:
+        if self.reported_soc is not None:
+            return _unsigned(100.0 * self.reported_soc)
+        return _percent(self.remaining_c / self.full_c if self.full_c > 0.0 else 0.0)
 
     def _capacity(self, coulomb: float) -> int:
         if self._mode & _CAPACITY_MODE:

@@ -133,6 +133,26 @@ def test_the_start_up_current_limit_slows_the_ramp() -> None:
     assert bench.chip.output_v == pytest.approx(7.5)
 
 
+def test_it_says_whether_current_can_pass_and_what_share_of_the_limit_a_start_has() -> None:
+    bench = Bench()
+    heard: list[tuple[bool, float]] = []
+    bench.chip.on_change = lambda: heard.append((bench.chip.conducting, bench.chip.start_share))
+    bench.chip.write(b"\x01\x00")
+    bench.put_word(0xF6, 0x0003)
+    bench.chip.write(b"\x01\x80")
+    assert heard == [(False, 1.0), (False, 0.25), (True, 0.25)]
+    bench.word(0x88)
+    assert len(heard) == 3, "a read changes nothing"
+    bench.wait(100)
+    bench.chip.load_a = 40.0
+    bench.wait(10)
+    assert not bench.chip.conducting, "latched off"
+    bench.chip.fet_shorted = True
+    assert bench.chip.conducting
+    bench.chip.reset()
+    assert heard[3:] == [(True, 1.0)]
+
+
 def test_a_start_that_takes_too_long_latches_off() -> None:
     bench = Bench()
     bench.chip.load_a = 40.0

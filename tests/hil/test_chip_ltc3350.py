@@ -77,6 +77,17 @@ def test_target_follows_the_feedback_reference() -> None:
     assert bench.chip.target_v == pytest.approx(10.0 * 637.5 / 1200.0)
 
 
+def test_it_tells_of_every_setting_and_of_a_reset() -> None:
+    bench, heard = full(), []
+    bench.chip.on_change = lambda: heard.append(bench.chip.target_v)
+    bench.put_word(0x05, 0)
+    bench.put_word(0x26, 1)
+    bench.word(0x05)
+    assert heard == [pytest.approx(5.3125)], "neither a read nor a write to a measured word is one"
+    bench.chip.reset()
+    assert heard[1:] == [pytest.approx(10.0)]
+
+
 def test_monitor_tells_power_failed_and_returned() -> None:
     bench = full()
     assert bench.word(0x1C) == 0x0200

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hil.chips.ltc4162 import Ltc4162
+from hil.chips.ltc4162 import DROPOUT_V, Ltc4162, thermistor_counts
 from tests.hil.scripted_bench import ChipBench
 
 MS = 1_000_000
@@ -39,7 +39,7 @@ def test_reset_values() -> None:
     bench = Bench()
     expected = {
         0x01: 0, 0x0D: 0, 0x14: 2, 0x15: 63, 0x16: 31, 0x1A: 31, 0x1B: 31, 0x1C: 2184, 0x1D: 14400, 0x1E: 0, 0x29: 1,
-        0x43: 8,
+        0x43: 8, **dict(zip(range(0x1F, 0x25), (16117, 14113, 7970, 7112, 6325, 4970), strict=True)),
     }
     assert {register: bench.word(register) for register in expected} == expected
     for register in (0x14, 0x15, 0x1A, 0x1B, 0x29):
@@ -119,6 +119,7 @@ def test_a_charge_begins_with_the_detection_of_the_battery() -> None:
     [
         ({"battery_a": 1.0, "input_a": 1.0}, 8), ({"battery_a": 3.2}, 2), ({"battery_v": 33.6}, 1),
         ({"battery_a": 1.0, "input_a": 3.2}, 4), ({"battery_a": 1.0, "die_c": 125.0}, 16),
+        ({"battery_a": 1.0, "input_v": 28.25}, 32),
     ],
 )
 def test_what_regulates_the_charge(attributes: dict[str, float], status: int) -> None:
@@ -134,7 +135,8 @@ def test_what_regulates_the_charge(attributes: dict[str, float], status: int) ->
 @pytest.mark.parametrize(
     ("name", "value", "state"),
     [
-        ("battery_missing", True, MISSING), ("battery_shorted", True, SHORTED), ("thermistor_pause", True, NTC),
+        ("battery_missing", True, MISSING), ("battery_shorted", True, SHORTED), ("thermistor", 16_118, NTC),
+        ("thermistor", 4_969, NTC), ("thermistor", 21_685, MISSING),
         ("battery_v", 20.0, PRECHARGE),
     ],
 )
@@ -144,7 +146,7 @@ def test_states_by_battery(name: str, value: object, state: int) -> None:
     bench.sun()
     assert bench.word(0x34) == state
     assert bench.chip.charging == (state == PRECHARGE)
-    setattr(bench.chip, name, 28.0 if name == "battery_v" else False)
+    setattr(bench.chip, name, {"battery_v": 28.0, "thermistor": 11_000}.get(name, False))
     bench.wait_s(0.1)
     bench.wait_s(0.6)
     assert bench.word(0x34) == CC_CV
@@ -198,7 +200,9 @@ def test_the_charge_ends_by_time_by_current_and_by_fault() -> None:
     bench = Bench()
     bench.put_word(0x1E, 60)
     bench.sun()
-    bench.wait_s(61.0)
+    bench.wait_s(3599.0)
+    assert (bench.word(0x34), bench.word(0x30)) == (CC_CV, 59), "it counts minutes"
+    bench.wait_s(1.0)
     assert bench.word(0x34) == TIME_FAULT
     bench.chip.battery_v = 25.0
     bench.wait_s(10.0)
@@ -215,6 +219,72 @@ def test_targets_follow_the_settings() -> None:
     assert bench.chip.target_a == pytest.approx(1.6)
     bench.sun()
     assert (bench.word(0x44), bench.word(0x45), bench.word(0x46)) == (15, 0, 63)
+
+
+def test_the_input_is_held_at_the_setting_only_while_it_does_not_track() -> None:
+    bench = Bench()
+    assert bench.chip.input_regulation_v is None, "tracking is on by default"
+    bench.put_word(0x16, 217)
+    assert bench.chip.input_regulation_v is None
+    bench.put_word(0x14, 0)
+    assert bench.chip.input_regulation_v == pytest.approx(218 * 0.140625)
+    bench.put_word(0x16, 31)
+    assert bench.chip.input_regulation_v == pytest.approx(28.0 + DROPOUT_V), "a step-down converter at its end"
+
+
+def test_the_charge_limit_is_the_setting_while_it_charges_and_nothing_while_it_must_not() -> None:
+    bench = Bench()
+    assert bench.chip.charge_limit_a == pytest.approx(3.2), "in the dark it holds nothing back"
+    bench.chip.input_v = 34.0
+    bench.wait_s(0.0)
+    assert bench.chip.charge_limit_a == 0.0, "battery detection comes first"
+    bench.sun()
+    bench.put_word(0x1A, 9)
+    assert bench.chip.charge_limit_a == pytest.approx(1.0)
+    for name, bad, good in (("thermistor", 16_200, 11_000), ("battery_missing", True, False), ("no_rt", True, False)):
+        setattr(bench.chip, name, bad)
+        assert bench.chip.charge_limit_a == 0.0, name
+        setattr(bench.chip, name, good)
+        bench.wait_s(0.1)
+        bench.wait_s(0.6)
+        assert bench.chip.charge_limit_a == pytest.approx(1.0), name
+    bench.put_word(0x14, 0x22)
+    assert bench.chip.charge_limit_a == 0.0
+
+
+def test_it_tells_of_every_setting_and_of_a_reset() -> None:
+    bench, heard = Bench(), []
+    bench.chip.on_change = lambda: heard.append(bench.chip.target_a)
+    bench.put_word(0x1A, 0)
+    assert heard == [pytest.approx(0.1)]
+    bench.put_word(0x34, 1)
+    bench.word(0x1A)
+    assert len(heard) == 1, "neither a read nor a write to a read-only word is one"
+    bench.chip.reset()
+    assert heard[1:] == [pytest.approx(3.2)]
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.floats(-80.0, 120.0), st.floats(0.01, 40.0), st.floats(-30.0, 20.0))
+def test_a_thermistor_counts_less_the_warmer_it_is_and_meets_both_limits(
+    celsius: float, warmer_k: float, cold_c: float
+) -> None:
+    assert thermistor_counts(celsius, cold_c) > thermistor_counts(celsius + warmer_k, cold_c) > 0.0
+    assert thermistor_counts(cold_c, cold_c) == pytest.approx(16_117)
+    assert thermistor_counts(60.0, cold_c) == pytest.approx(4_970)
+
+
+def test_the_thermistor_s_limits_can_be_moved_and_hold_without_jeita() -> None:
+    bench = Bench()
+    bench.sun()
+    bench.put_word(0x29, 0)
+    bench.chip.thermistor = thermistor_counts(-1.0)
+    bench.wait_s(1.0)
+    assert bench.word(0x34) == NTC
+    assert bench.signed(0x40) == round(thermistor_counts(-1.0))
+    bench.put_word(0x1F, 18_000)
+    bench.wait_s(0.1)
+    assert bench.word(0x34) == CC_CV
 
 
 def test_the_input_voltage_dac_follows_the_array_when_tracking() -> None:

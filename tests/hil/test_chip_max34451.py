@@ -157,6 +157,20 @@ def test_operation_can_be_disabled_and_flash_can_close_the_rails() -> None:
     assert bench.byte(0x01) == 0x80
 
 
+def test_flash_can_close_some_rails_and_leave_others_to_operation() -> None:
+    bench = Bench(on_at_power_up=(0, 2))
+    assert bench.switched == [(0, True), (2, True)]
+    states = []
+    for page in range(4):
+        bench.page(page)
+        states.append(bench.byte(0x01))
+    assert states == [0x80, 0x00, 0x80, 0x00]
+    bench.operate(1, 0x80)
+    bench.operate(2, 0x00)
+    bench.chip.reset()
+    assert bench.chip.on == (True, False, True) + (False,) * 9
+
+
 def test_power_on_opens_what_was_closed() -> None:
     bench = Bench()
     bench.operate(5, 0x80)

@@ -37,6 +37,15 @@ def test_measurements_in_the_units_of_the_specification() -> None:
     assert bench.word(0x13) == 60
 
 
+@pytest.mark.parametrize(("reported", "word"), [(0.12, 12), (1.3, 130), (None, 75)])
+def test_a_failed_gauge_reports_what_it_likes_and_counts_on(reported: float | None, word: int) -> None:
+    bench = Bench()
+    bench.chip.remaining_c = 27_000.0
+    bench.chip.reported_soc = reported
+    assert bench.word(0x0D) == word
+    assert bench.word(0x0F) == 7500
+
+
 def test_what_it_is() -> None:
     bench = Bench()
     assert bench.text(0x20) == b"QIKI"

@@ -24,7 +24,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "bus_fault": {"bus": "spi0", "fault": "timeout", "address": 0}, "valve_node_reset": {"node": "valves_b"},
     "device_reset": {"device": "bus_monitor"}, "panel": {"factor": 0.5}, "eclipse": {},
     "disturbance": {"torque_n_m": [0, 0, 5]}, "soc_battery": {"value": 0.2}, "soc_supercap": {"value": 0.2},
-    "temperature": {"node": "core", "celsius": 85},
+    "temperature": {"node": "core", "celsius": 85}, "wing": {"index": 1, "factor": 0.5}, "lighting": {"factor": 0.5},
+    "load_stuck": {"load": "radar", "on": True}, "rail_short": {"load": "nbl", "watts": 60},
+    "battery_capacity": {"factor": 0.8}, "supercap_capacity": {"factor": 0.7}, "supercap_esr": {"factor": 3},
+    "current_bias": {"device": "bus_monitor", "share": 0.01}, "gauge": {"value": "frozen"}, "ambient": {"celsius": -30},
+    "dock": {"voltage_v": 28, "power_w": 250},
 }
 
 
@@ -170,6 +174,25 @@ def test_a_checked_fault_is_not_started() -> None:
     ("disturbance", {"force_n": [1, 2]}, "three numbers"),
     ("disturbance", {"force_n": [1, 2, "x"]}, "finite"),
     ("soc_battery", {"value": -0.1}, "0..1"),
+    ("wing", {"index": 2, "factor": 0.5}, "no wing 2; there are: 0, 1"),
+    ("wing", {"index": True, "factor": 0.5}, "index is True; 0 and 1"),
+    ("wing", {"index": 0, "factor": -0.5}, "factor is -0.5; 0..1"),
+    ("lighting", {"factor": 1.01}, "factor is 1.01; 0..1"),
+    ("load_stuck", {"load": "base", "on": True}, "no load that can be switched 'base'; there are: processor, radar"),
+    ("load_stuck", {"load": "radar", "on": 1}, "on is 1; true or false"),
+    ("rail_short", {"load": "toaster", "watts": 5}, "no load that can be switched 'toaster'"),
+    ("rail_short", {"load": "radar", "watts": 0}, "watts is 0; 1..5000"),
+    ("battery_capacity", {"factor": 0}, "factor is 0; 0.05..1.5"),
+    ("supercap_capacity", {"factor": float("inf")}, "finite"),
+    ("supercap_esr", {"factor": 0.01}, "factor is 0.01; 0.1..100"),
+    ("current_bias", {"device": "imu", "share": 0.1}, "no power monitor 'imu'; there are: bus_monitor, battery"),
+    ("current_bias", {"device": "bus_monitor", "share": 2}, "share is 2; -1..1"),
+    ("gauge", {"value": 3}, "value is 3; 0..2 is allowed, or frozen"),
+    ("gauge", {"value": "full"}, "value is 'full'; a finite number is needed, or frozen"),
+    ("gauge", {"value": 0.5, "device": "bus_monitor"}, "no gauge 'bus_monitor'; there are: gauge, bms"),
+    ("ambient", {"celsius": 200}, "celsius is 200; -120..160"),
+    ("dock", {"voltage_v": 200}, "voltage_v is 200; -100..100"),
+    ("dock", {"power_w": -1}, "power_w is -1; 0..10000"),
 ])
 def test_a_fault_that_makes_no_sense_is_refused_with_what_is_allowed(
     kind: str, parameters: dict[str, Any], said: str
@@ -178,6 +201,16 @@ def test_a_fault_that_makes_no_sense_is_refused_with_what_is_allowed(
         check_fault(kind, parameters, PROFILE)
     with pytest.raises(ValueError, match=re.escape(said)):
         rig().inject(kind, parameters)
+
+
+@pytest.mark.parametrize(("kind", "parameters", "said"), [
+    ("dock", {}, "body bench-12kg has no power.dock"),
+    ("gauge", {"value": 0.5}, "no gauge None; there are: none"),
+    ("load_stuck", {"load": "heater_battery", "on": True}, "no load that can be switched 'heater_battery'"),
+])
+def test_a_fault_of_what_a_craft_lacks_is_refused(kind: str, parameters: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        check_fault(kind, parameters, load_profile("bench-12kg", "bench-rpi"))
 
 
 def test_a_dead_nozzle_does_not_push_and_a_mended_one_does() -> None:

@@ -13,11 +13,15 @@ faults are latched in the chip until ``clear_faults``. Power and temperature are
 temperature also where the external transistor gives a code that no temperature has. Because the ranges change what a
 code means, the first ``acquire`` after a configuration has no sample.
 
+``limit_startup`` sets STRT_UP_IOUT_LIM, the current limit while the output comes up, and the scrub looks for it from
+then on. ``initialise`` puts back what the settings say; where they say nothing the chip keeps what was ordered.
+
 No answer of equal bits passes: current code 0 is beyond the range, and codes above 12 bits don't exist.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from functools import partial
 from typing import Annotated, Literal
@@ -34,7 +38,7 @@ from drivers.smbus import SmbusDevice
 
 __all__ = [
     "ADM1275_CURRENT", "CODECS", "ORACLES", "REGISTERS", "TEMPERATURE", "Device", "Settings", "current", "current_a",
-    "power", "power_w", "temperature_c", "voltage", "voltage_v",
+    "power", "power_w", "startup_code", "temperature_c", "voltage", "voltage_v",
 ]
 
 PMON_CONTROL = 0xD3
@@ -62,6 +66,10 @@ CONTINUOUS = 1 << 4
 ALL_CHANNELS = 0b111 << 1
 I_RANGE_30 = 1 << 0
 AVERAGES = (1, 2, 4, 8, 16, 32, 64, 128)
+
+SIXTEENTHS = 16
+STEP_ERROR = 1e-9
+"""Share of a sixteenth by which a value computed from sixteenths may miss it."""
 
 CODE_LIMIT = 0xFFF
 POWER_LIMIT = 0x7FFF
@@ -166,6 +174,16 @@ def power(range_v: int, range_mv: int, shunt_ohm: float) -> Direct:
     return Direct(m * shunt_ohm * 1e3, 0, r)
 
 
+def startup_code(share: float) -> int:
+    """STRT_UP_IOUT_LIM of a share of the current limit: the highest sixteenth that is not above it, at least one.
+
+    Raises ValueError outside 0..1, for 0 and for no number.
+    """
+    if not 0.0 < share <= 1.0:
+        raise ValueError(f"{share} is no share of the current limit")
+    return max(math.floor(SIXTEENTHS * share + STEP_ERROR), 1) - 1
+
+
 def voltage_v(data: bytes, scale: Direct, place: Place = NOWHERE) -> float:
     """VIN or VOUT in volts from 2 bytes. Raises IMPLAUSIBLE at full scale and for more than 12 bits."""
     raw = int.from_bytes(whole(data, 2, place), "little")
@@ -222,9 +240,7 @@ class Device(SmbusDevice):
         if settings.device_config is not None:
             table.append(Setting("DEVICE_CONFIG", DEVICE_CONFIG, settings.device_config.to_bytes(2, "little")))
         if settings.startup_limit_16 is not None:
-            table.append(Setting(
-                "STRT_UP_IOUT_LIM", STARTUP_LIMIT, (settings.startup_limit_16 - 1).to_bytes(2, "little"), b"\x0f\x00",
-            ))
+            table.append(_startup_setting(settings.startup_limit_16 - 1))
         if settings.warning_a is not None:
             code = self._current.encode(settings.warning_a)
             table.append(Setting("IOUT_OC_WARN_LIMIT", pmbus.IOUT_OC_WARN_LIMIT, code.to_bytes(2, "little")))
@@ -309,6 +325,45 @@ class Device(SmbusDevice):
         if seen != value:
             raise self.place.error(Cause.PROTOCOL, f"OPERATION reads {seen.hex()}h after {value.hex()}h was written")
 
+    def share_step(self, share: float) -> float:
+        """The share of the current limit that would really hold at start-up. Raises as ``startup_code``."""
+        return (startup_code(share) + 1) / SIXTEENTHS
+
+    def limit_startup(self, share: float) -> Generator[None, None, None]:
+        """Current limit while the output comes up, as a share of the normal one, with read-back: 2 transactions.
+
+        Raises ValueError at once as ``startup_code``; IMPLAUSIBLE in the sequence for what doesn't read back.
+        """
+        return self._limit_startup(_startup_setting(startup_code(share)))
+
+    def feed(self, on: bool, share: float = 1.0) -> Generator[None, None, None]:
+        """Switch off (2 transactions), or on with a start-up limit (3 where it is on already, otherwise 5).
+
+        Raises as ``limit_startup`` and ``switch``.
+        """
+        return self._switch_on(_startup_setting(startup_code(share))) if on else self.switch(False)
+
+    def _switch_on(self, limit: Setting) -> Generator[None, None, None]:
+        yield from self._limit_startup(limit)
+        yield
+        seen = yield from self._fetch(pmbus.OPERATION, 1)
+        if seen != pmbus.OPERATION_ON:
+            yield
+            yield from self.switch(True)
+
+    def _limit_startup(self, limit: Setting) -> Generator[None, None, None]:
+        others = tuple(s for s in self._settings if s.pointer != STARTUP_LIMIT)
+        self._settings = (*others, limit)
+        self._scrub_turn %= len(self._settings)
+        self._write(limit.pointer, limit.value)
+        yield
+        seen = yield from self._fetch(limit.pointer, len(limit.value))
+        if not limit.holds(seen):
+            why = f"{limit.name} reads {seen.hex()}h after {limit.value.hex()}h was written"
+            raise self.place.error(Cause.IMPLAUSIBLE, why)
+        if self._lost is not None and self._lost.pointer == limit.pointer:
+            self._lost = None
+
     def power_cycle(self) -> Generator[None, None, None]:
         """Off, and on again by the chip itself after RESTART_TIME (10.1 s after reset): 1 transaction."""
         self._send(POWER_CYCLE)
@@ -337,6 +392,10 @@ class Device(SmbusDevice):
                 faults.append(_SHUTDOWN_WORDS.get(status & 0b111, "shut down by an unknown cause"))
         self._faults = tuple(faults)
         self._word = word
+
+
+def _startup_setting(code: int) -> Setting:
+    return Setting("STRT_UP_IOUT_LIM", STARTUP_LIMIT, code.to_bytes(2, "little"), b"\x0f\x00")
 
 
 CODECS = (

@@ -9,9 +9,10 @@ and could overflow. Current is taken from the shunt register, which means the sa
 calibration is written so that registers 03h and 04h agree with it, and because its reset value, 0, gives away a
 brown-out. A reading at full scale is refused: the truth is beyond.
 
-A sample costs two transactions (02h, 01h). Every ``slow_every`` samples one more register is read: flags, then a
-configuration register, in turn. An unpowered idle rail reads all zeros, as a data line held low does; then the identity
-is read as well. Charge, energy and temperature don't exist in this part.
+A sample costs two transactions (02h, 01h), or one where only the current is wanted often: ``voltage_every`` samples
+share one bus voltage, as last read. Every ``slow_every`` samples one more register is read: flags, then a configuration
+register, in turn. An unpowered idle rail reads all zeros, as a data line held low does; then the identity is read as
+well, and likewise for a current of exactly zero alone. Charge, energy and temperature don't exist in this part.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ _ZERO = bytes(2)
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The shunt, and how many conversions of 2 x 1.1 ms are averaged. ``slow_every``: samples between two slow reads.
+    """The shunt, and how many conversions of 2 x 1.1 ms are averaged. ``slow_every``: samples between two slow reads,
+    ``voltage_every``: samples to a bus voltage.
 
     Full scale is 81.9 mV / ``shunt_ohm``. Positive current flows from IN+ to IN-. ``max_current_a`` is what the channel
     is meant to carry; a shunt that can't show it is refused. 2 x ``slow_every`` samples must last longer than the
@@ -81,6 +83,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     max_current_a: Annotated[float, Meta(gt=0.0, le=10_000.0)]
     averages: Literal[1, 4, 16, 64] = 4
     slow_every: Annotated[int, Meta(ge=2, le=1000)] = 4
+    voltage_every: Annotated[int, Meta(ge=1, le=100)] = 1
 
     def __post_init__(self) -> None:
         """Refuse a shunt that saturates below the channel's current."""
@@ -144,6 +147,8 @@ class Device(ConfiguredDevice):
         self._lsb_a = settings.current_lsb_a
         self._slow_every = settings.slow_every
         self._samples = 0
+        self._bus_voltage: bytes | None = None
+        self._since_voltage = 0
         value = (
             1 << 14 | AVERAGES.index(settings.averages) << 9 | CONVERSION_1100_US << 6 | CONVERSION_1100_US << 3
             | SHUNT_AND_BUS_CONTINUOUS
@@ -165,21 +170,26 @@ class Device(ConfiguredDevice):
         yield from self.identify()
         yield
         yield from self._configure(self._table)
-        self._samples = 0
+        self._samples = self._since_voltage = 0
+        self._bus_voltage = None
         self._await_first_conversion()
 
     def acquire(self) -> Generator[None, None, PowerSample | None]:
-        """One sample: 2 transactions, 3 in every ``slow_every``-th; ``None`` before the first conversion."""
+        """One sample: 1 or 2 transactions, 1 more in every ``slow_every``-th; ``None`` before the first conversion."""
         if self._awaiting:
             if not self._flags() & CONVERSION_READY:
                 self._not_converted()
                 return None
             self._awaiting = False
             yield
-        bus = self._read(BUS_VOLTAGE, 2)
-        yield
+        bus, self._bus_voltage = self._bus_voltage, None  # a sample that is broken off leaves none behind
+        self._since_voltage += 1
+        if bus is None or self._since_voltage >= self.settings.voltage_every:
+            self._since_voltage = 0
+            bus = self._read(BUS_VOLTAGE, 2)
+            yield
         shunt = self._read(SHUNT_VOLTAGE, 2)
-        if bus == _ZERO and shunt == _ZERO:
+        if shunt == _ZERO and (bus == _ZERO or self._since_voltage):
             yield
             self._die()
         self._samples += 1
@@ -191,7 +201,9 @@ class Device(ConfiguredDevice):
             yield
             if not self._flags() & CONVERSION_READY:
                 raise self.place.error(Cause.STALE_COUNTER, "conversions have stopped")
-        return PowerSample(bus_voltage_v(bus, self.place), current_a(shunt, self._lsb_a, self.place), None, None, None)
+        volts, amperes = bus_voltage_v(bus, self.place), current_a(shunt, self._lsb_a, self.place)
+        self._bus_voltage = bus
+        return PowerSample(volts, amperes, None, None, None)
 
     def _die(self) -> int:
         word = int.from_bytes(self._read(DIE_ID, 2), "big")

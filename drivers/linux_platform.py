@@ -1,5 +1,7 @@
 """The flight computer's own health from /proc and /sys: what this computer doesn't offer is ``None``, never a default.
 
+And the one thing that can be asked of it: an upper limit of its clock (``FrequencyLimit``).
+
 Sources (Linux Documentation/ABI and filesystems/proc.rst):
 
 - temperature: /sys/class/thermal/thermal_zone*/temp, m deg C; the hottest zone, or the one of the type asked for;
@@ -8,7 +10,10 @@ Sources (Linux Documentation/ABI and filesystems/proc.rst):
   they were last cleared. A kernel without that file has the hwmon device ``rpi_volt`` instead, whose
   ``in0_lcrit_alarm`` tells of under-voltage in the last 2 s. Some kernels clear the sticky bits while they poll, so
   "seen" is kept here;
-- clock: /sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq, kHz; load, memory and uptime: /proc; disk: statvfs(3).
+- clock: /sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq, kHz; its limit: scaling_max_freq of every policy under
+  /sys/devices/system/cpu/cpufreq, between cpuinfo_min_freq and cpuinfo_max_freq, at one of the
+  scaling_available_frequencies if the driver has steps (Documentation/admin-guide/pm/cpufreq.rst);
+- load, memory and uptime: /proc; disk: statvfs(3).
 
 A file with nonsense in it gives ``None`` and is counted in ``counters.refused``.
 """
@@ -31,8 +36,9 @@ from drivers.errors import Cause, DeviceError
 from drivers.samples import PlatformSample
 
 __all__ = [
-    "CODECS", "ORACLES", "REGISTERS", "Counters", "Device", "Settings", "ThrottleFlags", "alarm", "available_bytes",
-    "frequency_hz", "load_average", "temperature_c", "throttle_flags", "uptime_s",
+    "CODECS", "ORACLES", "REGISTERS", "Counters", "Device", "FrequencyLimit", "Settings", "ThrottleFlags", "alarm",
+    "available_bytes", "frequency_hz", "frequency_steps_hz", "load_average", "temperature_c", "throttle_flags",
+    "uptime_s", "zone_files",
 ]
 
 T = TypeVar("T")
@@ -129,6 +135,14 @@ def frequency_hz(data: bytes, place: Place = NOWHERE) -> float:
     return value
 
 
+def frequency_steps_hz(data: bytes, place: Place = NOWHERE) -> tuple[float, ...]:
+    """Clocks that the driver offers, rising. Raises IMPLAUSIBLE if one is none, or there are none."""
+    steps = tuple(sorted(frequency_hz(word, place) for word in data.split()))
+    if not steps:
+        raise place.error(Cause.IMPLAUSIBLE, "no clocks")
+    return steps
+
+
 def load_average(data: bytes, place: Place = NOWHERE) -> float:
     """Mean number of runnable tasks over a minute, from /proc/loadavg."""
     return _decimal(data, place)
@@ -145,6 +159,104 @@ def available_bytes(data: bytes, place: Place = NOWHERE) -> int:
     if match is None:
         raise place.error(Cause.IMPLAUSIBLE, "no MemAvailable")
     return int(match[1]) * 1024
+
+
+def zone_files(root: Path, kind: str | None = None) -> tuple[Path, ...]:
+    """Temperature files of the thermal zones, all or those of one type."""
+    zones = sorted(root.glob("sys/class/thermal/thermal_zone[0-9]*"))
+    if kind is not None:
+        zones = [zone for zone in zones if (small_file(zone / "type") or b"").strip() == kind.encode()]
+    return tuple(zone / "temp" for zone in zones)
+
+
+class _Policy(NamedTuple):
+    """Clocks of one group of cores, Hz; ``before`` is the limit that was found."""
+
+    limit: Path
+    lowest: float
+    highest: float
+    before: float
+    steps: tuple[float, ...]
+
+    def at_most(self, share: float) -> float:
+        """The fastest clock not above ``share`` of the highest; the lowest if none is so slow."""
+        wanted = max(1e3 * (share * self.highest // 1e3), self.lowest)
+        return max((step for step in self.steps if step <= wanted), default=self.lowest) if self.steps else wanted
+
+
+class FrequencyLimit:
+    """Upper limit of the processor's clock. A computer without such a limit, or without the right to set it, refuses.
+
+    Each call is a few system calls that may wait for the kernel for a millisecond: it belongs into the slow group.
+    """
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self.place = Place("platform", None)
+        self.counters = Counters()
+        """``samples``: limits written; ``refused``: files with nonsense and writes that were not taken."""
+        found = (self._policy(path) for path in sorted(root.glob("sys/devices/system/cpu/cpufreq/policy[0-9]*")))
+        self._policies = tuple(policy for policy in found if policy is not None)
+
+    @property
+    def available(self) -> bool:
+        """Whether there is a clock to limit."""
+        return bool(self._policies)
+
+    def set_share(self, share: float) -> bool:
+        """Limit every core to this share (0..1) of its highest clock, at the next slower step. True if it is so now.
+
+        A limit that already holds isn't written again. False, and nothing written, for a share outside 0..1 or NaN.
+        """
+        if not 0.0 <= share <= 1.0:
+            return False
+        return self._write([policy.at_most(share) for policy in self._policies])
+
+    def restore(self) -> bool:
+        """Give back the limits that were found at the start."""
+        return self._write([policy.before for policy in self._policies])
+
+    def _write(self, limits_hz: list[float]) -> bool:
+        done = bool(limits_hz)
+        for policy, limit_hz in zip(self._policies, limits_hz, strict=True):
+            done &= self._limit(policy.limit) == limit_hz or self._put(policy.limit, limit_hz)
+        return done
+
+    def _put(self, path: Path, limit_hz: float) -> bool:
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+            try:
+                os.write(fd, b"%d\n" % round(limit_hz * 1e-3))
+            finally:
+                os.close(fd)
+        except OSError:
+            self.counters.refused += 1
+            return False
+        self.counters.samples += 1
+        # The kernel rounds to what the clock can do; it must not be faster than asked for.
+        now_hz = self._limit(path)
+        return now_hz is not None and now_hz <= limit_hz + 1e3
+
+    def _limit(self, path: Path) -> float | None:
+        return self._decode(path, frequency_hz)
+
+    def _policy(self, folder: Path) -> _Policy | None:
+        lowest = self._decode(folder / "cpuinfo_min_freq", frequency_hz)
+        highest = self._decode(folder / "cpuinfo_max_freq", frequency_hz)
+        before = self._limit(folder / "scaling_max_freq")
+        if lowest is None or highest is None or before is None or lowest > highest:
+            return None
+        steps = self._decode(folder / "scaling_available_frequencies", frequency_steps_hz) or ()
+        return _Policy(folder / "scaling_max_freq", lowest, highest, before, steps)
+
+    def _decode(self, path: Path, decode: Callable[[bytes, Place], T]) -> T | None:
+        data = small_file(path)
+        if data is None:
+            return None
+        try:
+            return decode(data, self.place)
+        except DeviceError:
+            self.counters.refused += 1
+            return None
 
 
 class Device:
@@ -183,11 +295,7 @@ class Device:
     def initialise(self) -> Generator[None, None, None]:
         """Look which sources there are. Raises ABSENT as ``identify``."""
         yield from self.identify()
-        zones = sorted(self._root.glob("sys/class/thermal/thermal_zone[0-9]*"))
-        wanted = self.settings.thermal_zone
-        if wanted is not None:
-            zones = [zone for zone in zones if (small_file(zone / "type") or b"").strip() == wanted.encode()]
-        self._zones = tuple(zone / "temp" for zone in zones)
+        self._zones = zone_files(self._root, self.settings.thermal_zone)
         yield
         self._firmware = next((path for pattern in _FIRMWARE for path in sorted(self._root.glob(pattern))), None)
         names = sorted(self._root.glob("sys/class/hwmon/hwmon[0-9]*/name"))
@@ -264,6 +372,7 @@ CODECS = (
     Codec("throttle_flags", throttle_flags, None),
     Codec("alarm", alarm, None),
     Codec("frequency_hz", frequency_hz, None),
+    Codec("frequency_steps_hz", frequency_steps_hz, None),
     Codec("load_average", load_average, None),
     Codec("uptime_s", uptime_s, None),
     Codec("available_bytes", available_bytes, None),

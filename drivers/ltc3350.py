@@ -1,13 +1,19 @@
-"""Analog Devices LTC3350, supercapacitor charger and monitor: stack, input and charge current of one look, in SI.
+"""Analog Devices LTC3350, supercapacitor charger and monitor: stack, input and charge current of one look, its target.
 
 Register map and scales: LTC3350 datasheet, "Register Map"; SMBus words, low byte first. MEAS_VCAP 26h 1.476 mV,
 MEAS_VIN 25h 2.21 mV, MEAS_ICHG 29h 1.983 uV / R_SNSC (28h is the *input* current), MEAS_CAP 1Eh 336 uF x RT / RTST,
 MEAS_ESR 1Fh R_SNSC / 64, CHRG_STATUS 1Bh, MON_STATUS 1Ch, NUM_CAPS 1Ah (cells - 1), CAP_ESR_PER 04h (10 s).
 
+The stack is charged until its feedback pin has the reference, 37.5 mV x VCAPFB_DAC (05h, 4 bits) + 637.5 mV; the
+divider is such that the highest, 1.2 V (as after reset), is ``full_voltage_v``. The lowest is 53 % of that voltage,
+28 % of the energy; a lower target is held as the lowest. An ordered target is part of the configuration that is looked
+at again; ``initialise`` puts the full one back, and whoever gave the order must repeat it.
+
 A sample is four transactions: VCAP, VIN, ICHG, CHRG_STATUS, each a later slot of the same look. Every ``slow_every``
-samples one more register is read in turn: CAP_ESR_PER (a chip that restarted has forgotten it), MON_STATUS, MEAS_CAP,
-MEAS_ESR. Capacitance and ESR are results that the chip measures seldom and keeps; the sample carries the chip's last
-finished one as last read here, and ``None`` before the first, after a failed one, and after ``initialise``.
+samples one more register is read in turn: CAP_ESR_PER (a chip that restarted has forgotten it), MON_STATUS or
+VCAPFB_DAC, MEAS_CAP, MEAS_ESR. Capacitance and ESR are results that the chip measures seldom and keeps; the sample
+carries the chip's last finished one as last read here, and ``None`` before the first, after a failed one, and after
+``initialise``.
 
 The chip has no identity register: NUM_CAPS must agree with ``cells``, the die temperature (2Ah, 0.028 deg C less 251.4)
 must be possible, which it isn't at all zeros or all ones, and the measurement period must hold. A period of 0 is the
@@ -18,6 +24,7 @@ such a reading is refused).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from functools import partial
 from typing import Annotated
@@ -42,7 +49,7 @@ from drivers.samples import SupercapSample
 
 __all__ = [
     "CODECS", "ORACLES", "REGISTERS", "Device", "Settings", "capacitance_f", "cell_voltage_v", "charge_current_a",
-    "charging", "die_temperature_c", "esr_ohm", "input_voltage_v", "stack_voltage_v",
+    "charging", "die_temperature_c", "esr_ohm", "input_voltage_v", "stack_voltage_v", "target_code",
 ]
 
 ORACLES = (
@@ -50,6 +57,7 @@ ORACLES = (
 )
 
 CAP_ESR_PER = 0x04
+VCAPFB_DAC = 0x05
 NUM_CAPS = 0x1A
 CHRG_STATUS = 0x1B
 MON_STATUS = 0x1C
@@ -86,13 +94,24 @@ DTEMP_LSB_C = 0.028
 DTEMP_OFFSET_C = -251.4
 DTEMP_LIMITS_C = (-55.0, 155.0)
 
-_SLOW_REGISTERS = (CAP_ESR_PER, MON_STATUS, MEAS_CAP, MEAS_ESR)
+REFERENCE_STEP_V = 0.0375
+REFERENCE_LOWEST_V = 0.6375
+REFERENCE_HIGHEST_V = 1.2
+HIGHEST_CODE = 15
+STEP_ERROR = 1e-9
+"""Share of a step by which a voltage computed from a step may miss it."""
+
+_SLOW_REGISTERS = (
+    CAP_ESR_PER, MON_STATUS, MEAS_CAP, MEAS_ESR, CAP_ESR_PER, VCAPFB_DAC, MEAS_CAP, MEAS_ESR,
+)
+_CONFIGURED = (CAP_ESR_PER, VCAPFB_DAC)
+"""Registers of the configuration in the order of its table."""
 _DEAD = (bytes(4), b"\xff" * 4)
 
 REGISTERS = (
     Register("CLR_ALARMS", 0x00, 2, Access.WRITE), Register("MSK_ALARMS", 0x01, 2, Access.WRITE),
     Register("MSK_MON_STATUS", 0x02, 2, Access.WRITE), Register("CAP_ESR_PER", CAP_ESR_PER, 2, Access.WRITE),
-    Register("VCAPFB_DAC", 0x05, 2, Access.WRITE), Register("VSHUNT", 0x06, 2, Access.WRITE),
+    Register("VCAPFB_DAC", VCAPFB_DAC, 2, Access.WRITE), Register("VSHUNT", 0x06, 2, Access.WRITE),
     Register("CAP_UV_LVL", 0x07, 2, Access.WRITE), Register("CAP_OV_LVL", 0x08, 2, Access.WRITE),
     Register("GPI_UV_LVL", 0x09, 2, Access.WRITE), Register("GPI_OV_LVL", 0x0A, 2, Access.WRITE),
     Register("VIN_UV_LVL", 0x0B, 2, Access.WRITE), Register("VIN_OV_LVL", 0x0C, 2, Access.WRITE),
@@ -114,9 +133,9 @@ REGISTERS = (
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """The stack and its sense resistors.
 
-    ``sense_ohm`` is the charge-current sense resistor R_SNSC. ``full_voltage_v`` is the stack's full charge, for the
-    plane. ``rt_ohm`` sets the switching frequency and ``rtst_ohm`` the test current; their ratio scales the
-    capacitance. ``capacitance_period_s`` is how often the chip measures it by itself, 0 for never.
+    ``sense_ohm`` is the charge-current sense resistor R_SNSC. ``full_voltage_v`` is the stack's full charge, to which
+    the highest reference charges it. ``rt_ohm`` sets the switching frequency and ``rtst_ohm`` the test current; their
+    ratio scales the capacitance. ``capacitance_period_s`` is how often the chip measures it by itself, 0 for never.
     """
 
     cells: Annotated[int, Meta(ge=1, le=4)]
@@ -178,6 +197,17 @@ def die_temperature_c(data: bytes, place: Place = NOWHERE) -> float:
     return value
 
 
+def target_code(volts: float, full_voltage_v: float) -> int:
+    """VCAPFB_DAC of the highest step that is not above a stack voltage, 0 below the lowest step, 15 beyond the highest.
+
+    Raises ValueError for no number and for a negative one.
+    """
+    if not volts >= 0.0:
+        raise ValueError(f"the stack is not charged to {volts} V")
+    reference = min(volts / full_voltage_v, 1.0) * REFERENCE_HIGHEST_V
+    return max(math.floor((reference - REFERENCE_LOWEST_V) / REFERENCE_STEP_V + STEP_ERROR), 0)
+
+
 def _voltage(data: bytes, lsb_v: float, highest_v: float, what: str, place: Place) -> float:
     value = int.from_bytes(whole(data, 2, place), "little", signed=True) * lsb_v
     if not NEGATIVE_LIMIT_V <= value <= highest_v:
@@ -190,6 +220,10 @@ def _measured(data: bytes, what: str, place: Place) -> int:
     if raw in (0, 0xFFFF):
         raise place.error(Cause.IMPLAUSIBLE, f"{what} register is {raw:04x}h")
     return raw
+
+
+def _target(code: int) -> Setting:
+    return Setting("VCAPFB_DAC", VCAPFB_DAC, code.to_bytes(2, "little"), b"\x0f\x00")
 
 
 CODECS = (
@@ -209,7 +243,7 @@ class Device(ConfiguredDevice):
         super().__init__(bus, address, scrub_every=0)  # in turn with the slow registers instead
         self.settings = settings
         period = (settings.capacitance_period_s // 10).to_bytes(2, "little")
-        self._table = (Setting("CAP_ESR_PER", CAP_ESR_PER, period),)
+        self._table = (Setting("CAP_ESR_PER", CAP_ESR_PER, period), _target(HIGHEST_CODE))
         self._samples = 0
         self._turn = 0
         self._has_capacitance = self._has_esr = False
@@ -229,7 +263,7 @@ class Device(ConfiguredDevice):
         return f"ADI LTC3350 by its {self.settings.cells} cells and die at {temperature:.0f} deg C (it has no identity)"
 
     def initialise(self) -> Generator[None, None, None]:
-        """Probe by the number of cells, then the measurement period with read-back: 3 transactions."""
+        """Probe by the number of cells, then measurement period and full target with read-back: 5 transactions."""
         self._check_cells()
         yield
         yield from self._configure(self._table)
@@ -269,10 +303,36 @@ class Device(ConfiguredDevice):
             charging(status, self.place),
         )
 
+    def target_step(self, volts: float) -> float:
+        """The stack voltage to which it would really be charged. Raises as ``target_code``."""
+        full_v = self.settings.full_voltage_v
+        code = target_code(volts, full_v)
+        return full_v * (REFERENCE_LOWEST_V + REFERENCE_STEP_V * code) / REFERENCE_HIGHEST_V
+
+    def set_target(self, volts: float) -> Generator[None, None, None]:
+        """Charge the stack up to this voltage, with read-back: 2 transactions. ``initialise`` undoes it.
+
+        Raises ValueError at once as ``target_code``; IMPLAUSIBLE in the sequence for what doesn't read back.
+        """
+        return self._order(_target(target_code(volts, self.settings.full_voltage_v)))
+
+    def _order(self, setting: Setting) -> Generator[None, None, None]:
+        """Write one register of the table anew, with read-back. From now on it is what must hold."""
+        self._settings = tuple(setting if s.pointer == setting.pointer else s for s in self._settings)
+        self._write(setting.pointer, setting.value)
+        yield
+        data = self._read(setting.pointer, len(setting.value))
+        if not setting.holds(data):
+            why = f"{setting.name} reads {data.hex()}h after {setting.value.hex()}h was written"
+            raise self.place.error(Cause.IMPLAUSIBLE, why)
+        if self._lost is not None and self._lost.pointer == setting.pointer:
+            self._lost = None
+
     def _slow(self, register: int) -> None:
         """One transaction: the register, or MON_STATUS instead of a result that the chip does not have."""
         settings = self.settings
-        if register == CAP_ESR_PER:
+        if register in _CONFIGURED:
+            self._scrub_turn = _CONFIGURED.index(register)
             self._scrub()
         elif register == MEAS_CAP and self._has_capacitance:
             data = self._read(MEAS_CAP, 2)

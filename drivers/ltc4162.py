@@ -1,4 +1,4 @@
-"""ADI LTC4162-L, solar charger with power-point tracking: measured words of a running telemetry system, and its state.
+"""ADI LTC4162-L, solar charger with power-point tracking: telemetry, its state, and limits that are read back.
 
 Register map and scales: LTC4162-L data sheet, "Register Descriptions"; SMBus words, low byte first, no packet error
 code. CONFIG_BITS 14h (bit 5 suspend_charger, 3 telemetry_speed, 2 force_telemetry_on, 1 mppt_en), CHARGER_STATE 34h and
@@ -7,9 +7,24 @@ CHARGE_STATUS 35h (one bit at a time), SYSTEM_STATUS 39h, VBAT 3Ah 192.4 uV x ce
 (bits 11..8 variant, 3..0 cells, 0 while there is no input power), TELEMETRY_STATUS 4Ah (bit 0 valid). mppt_en is in 14h
 and not in 29h (CHARGER_CONFIG_BITS).
 
-A sample is eight transactions: telemetry status, VBAT, VIN, IBAT, IIN, die temperature, charger state, system status.
-Telemetry is kept running without input power (it costs the battery a little), so that the battery is seen at night; the
-chip's slow telemetry gives new values every 5 s while it isn't charging, the fast one every 11 ms.
+INPUT_UNDERVOLTAGE_SETTING 16h is (n + 1) x 140.625 mV, n of 8 bits; the chip's own tracking overrides it. Charge
+currents are (n + 1) x 1 mV / R_SNSB, n of 5 bits, in CHARGE_CURRENT_SETTING 1Ah. While en_jeita (29h bit 0) is set, as
+after reset, the chip takes ICHARGE_JEITA_6_5 27h and ICHARGE_JEITA_4_3_2 28h instead, by the battery's temperature, and
+a limit in 1Ah alone would be none. Either en_jeita is cleared (then only the pause outside jeita_t1..jeita_t6 is left
+of the chip's care), or with ``temperature_profile`` a limit is written to those two as well, never above their reset
+values.
+
+A sample is four transactions: telemetry status, VIN, IIN, IBAT. Battery voltage, die temperature, and state with system
+status are read in turn, each once in ``slow_every`` samples, and carried in between. A sample is given only with all of
+them: after ``initialise``, and after a sample that failed, all are read at once (eight transactions). Telemetry is kept
+running without input power (it costs the battery a little), so that the battery is seen at night; the chip's slow
+telemetry gives new values every 5 s while it isn't charging, the fast one every 11 ms.
+
+A battery current beyond the converter's range (48 mV / R_SNSB, charging or not) is ``None``; everything else at the end
+of its range is refused.
+
+What is ordered is part of the configuration that is looked at again. ``initialise`` puts the settings' values back, and
+whoever gave the orders must repeat them.
 
 The chip has no identity register. The variant, the number of cells once there is input power, and the system status
 must agree. That status is never zero: cell_count_err and no_rt are set whenever the charger is off, en_chg when it is
@@ -20,7 +35,9 @@ Linux's ltc4162-l-charger has 1694 uV for VIN where the data sheet has 1649 uV; 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
+from enum import IntEnum, unique
 from functools import partial
 from typing import Annotated
 
@@ -33,8 +50,8 @@ from drivers.errors import Cause
 from drivers.samples import SolarSample
 
 __all__ = [
-    "CODECS", "ORACLES", "REGISTERS", "Device", "Settings", "battery_voltage_v", "charger_state", "current_a",
-    "die_temperature_c", "input_voltage_v", "output_voltage_v", "system_status",
+    "CODECS", "ORACLES", "REGISTERS", "Device", "Settings", "battery_voltage_v", "charge_code", "charger_state",
+    "current_a", "die_temperature_c", "input_code", "input_voltage_v", "output_voltage_v", "system_status",
 ]
 
 CONFIG_BITS = 0x14
@@ -42,6 +59,8 @@ IIN_LIMIT_TARGET = 0x15
 INPUT_UNDERVOLTAGE_SETTING = 0x16
 CHARGE_CURRENT_SETTING = 0x1A
 VCHARGE_SETTING = 0x1B
+ICHARGE_JEITA_6_5 = 0x27
+ICHARGE_JEITA_4_3_2 = 0x28
 CHARGER_CONFIG_BITS = 0x29
 CHARGER_STATE = 0x34
 CHARGE_STATUS = 0x35
@@ -65,6 +84,20 @@ FORCE_TELEMETRY = 1 << 2
 TRACKING = 1 << 1
 CONFIG_MASK = b"\x2e\x00"
 """Without run_bsr (bit 4), which clears itself."""
+
+EN_JEITA = 1 << 0
+
+INPUT_STEP_V = 0.140625
+INPUT_CODES = 256
+LOWEST_INPUT_CODE = 31
+"""Reset value, 4.5 V: below it the chip has not enough to run on."""
+CHARGE_STEP_V = 1e-3
+CHARGE_CODES = 32
+JEITA_RESET_6_5 = (15, 31)
+JEITA_RESET_4_3_2 = (31, 31, 15)
+"""Reset values of the charge currents by temperature, from region 6 down to region 2, 5 bits each."""
+STEP_ERROR = 1e-9
+"""Share of a step by which a value computed from a step may miss it."""
 
 VBAT_LSB_V = 192.4e-6
 VIN_LSB_V = 1.649e-3
@@ -99,14 +132,18 @@ INPUT_ABOVE_BATTERY = 1 << 2
 SYSTEM_RESERVED = 0xFE00
 _SYSTEM_FAULTS: pmbus.Table = ((1 << 4, "thermal shutdown"), (1 << 3, "input over-voltage"))
 _BLOCKING_FAULTS: pmbus.Table = ((CELL_COUNT_ERROR, "cell count error"), (NO_RT, "no frequency resistor"))
+_FULL_SCALE = (b"\xff\x7f", b"\x00\x80")
 TELEMETRY_VALID = 1 << 0
 TELEMETRY_RESERVED = 0xFFFC
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Cells in series, sense resistors of battery and input current, and what the charger is to do.
+    """Cells in series, sense resistors of battery and input current, and what the charger does until it is ordered.
 
     ``fast_telemetry``: a new measurement every 11 ms also while not charging, which drains the battery a little more.
+    ``charge_limit_a``: most current into the battery; ``None`` is the chip's own most, 32 mV / ``battery_sense_ohm``.
+    ``temperature_profile``: charge voltage and current by the battery's temperature are the chip's. ``slow_every``:
+    samples in which battery voltage, die temperature and state are read once each.
     """
 
     cells: Annotated[int, Meta(ge=1, le=8)]
@@ -115,7 +152,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     tracking: bool = True
     suspended: bool = False
     fast_telemetry: bool = False
-    scrub_every: Annotated[int, Meta(ge=0, le=1000)] = 8
+    temperature_profile: bool = False
+    charge_limit_a: Annotated[float, Meta(ge=0.0, le=100.0)] | None = None
+    slow_every: Annotated[int, Meta(ge=1, le=1000)] = 10
+    scrub_every: Annotated[int, Meta(ge=0, le=1000)] = 4
 
 
 def battery_voltage_v(data: bytes, cells: int, place: Place = NOWHERE) -> float:
@@ -165,11 +205,52 @@ def system_status(data: bytes, place: Place = NOWHERE) -> int:
     return status
 
 
+def input_code(volts: float) -> int:
+    """INPUT_UNDERVOLTAGE_SETTING nearest to a voltage, at least 4.5 V. Raises ValueError outside 0..36 V."""
+    if not 0.0 <= volts <= INPUT_CODES * INPUT_STEP_V:
+        raise ValueError(f"the input is not held at {volts} V")
+    return max(round(volts / INPUT_STEP_V) - 1, LOWEST_INPUT_CODE)
+
+
+def charge_code(amperes: float, sense_ohm: float) -> int | None:
+    """CHARGE_CURRENT_SETTING of the highest step that is not above a current; ``None`` below the lowest step.
+
+    Raises ValueError for a negative current and for no number.
+    """
+    if not 0.0 <= amperes < math.inf:
+        raise ValueError(f"{amperes} A is no charge current")
+    steps = amperes * sense_ohm / CHARGE_STEP_V
+    if steps >= CHARGE_CODES:
+        return CHARGE_CODES - 1
+    code = math.floor(steps + STEP_ERROR) - 1
+    return code if code >= 0 else None
+
+
+def _packed(code: int, highest: tuple[int, ...]) -> bytes:
+    """Charge currents by temperature, none above the code."""
+    word = 0
+    for most in highest:
+        word = word << 5 | min(code, most)
+    return word.to_bytes(2, "little")
+
+
 def _voltage(data: bytes, lsb_v: float, highest_v: float, what: str, place: Place) -> float:
     value = int.from_bytes(whole(data, 2, place), "little", signed=True) * lsb_v
     if not NEGATIVE_LIMIT_V <= value <= highest_v:
         raise place.error(Cause.IMPLAUSIBLE, f"{what} voltage {value:.3f} V")
     return value
+
+
+@unique
+class _Slow(IntEnum):
+    """What is read in turn."""
+
+    BATTERY = 0
+    DIE = 1
+    STATE = 2
+
+
+_EVERYTHING = tuple(_Slow)
 
 
 class Device(ConfiguredDevice):
@@ -179,6 +260,17 @@ class Device(ConfiguredDevice):
         super().__init__(bus, address, settings.scrub_every)
         self.settings = settings
         self._suspended = settings.suspended
+        self._tracking = settings.tracking
+        self._config_held = False
+        self._samples = 0
+        self._overdue: list[_Slow] = []
+        self._battery_v = 0.0
+        self._die_c = 0.0
+        self._state = 0
+        self._faults: tuple[str, ...] = ()
+        limit = settings.charge_limit_a
+        self._profile = (EN_JEITA if settings.temperature_profile else 0).to_bytes(2, "little")
+        self._most = CHARGE_CODES - 1 if limit is None else charge_code(limit, settings.battery_sense_ohm)
 
     def identify(self) -> Generator[None, None, str]:
         """The best there is without an identity register: variant, cells and system status; 2 transactions."""
@@ -195,15 +287,26 @@ class Device(ConfiguredDevice):
         return f"{variant}, {cells} cells" if cells else f"{variant}, no input power"
 
     def initialise(self) -> Generator[None, None, None]:
-        """Plausibility, then CONFIG_BITS with read-back: 4 transactions. Charging starts or stops as settings say."""
+        """Plausibility, then limits and CONFIG_BITS as the settings say, with read-back: 10 or 14 transactions."""
         yield from self.identify()
         yield
-        self._suspended = self.settings.suspended
-        yield from self._configure(self._table())
+        self._suspended = self.settings.suspended or self._most is None
+        self._tracking = self.settings.tracking
+        self._config_held = False
+        yield from self._configure((
+            _input_setting(LOWEST_INPUT_CODE), *self._charge_settings(self._most or 0),
+            Setting("CHARGER_CONFIG_BITS", CHARGER_CONFIG_BITS, self._profile, b"\x01\x00"), self._config_bits(),
+        ))
+        self._config_held = True
+        self._samples = 0
+        self._overdue = list(_EVERYTHING)
         self._await_first_conversion()
 
     def acquire(self) -> Generator[None, None, SolarSample | None]:
-        """One sample: 8 transactions, 9 with a look at the configuration; ``None`` before the telemetry is valid."""
+        """One sample: 4 transactions, 5 or 6 in three of ``slow_every``, one more with a look at the configuration.
+
+        ``None`` before the telemetry is valid.
+        """
         telemetry = int.from_bytes(self._read(TELEMETRY_STATUS, 2), "little")
         if telemetry & TELEMETRY_RESERVED:
             raise self.place.error(Cause.IMPLAUSIBLE, f"telemetry status {telemetry:04x}h")
@@ -214,45 +317,144 @@ class Device(ConfiguredDevice):
             return None
         self._awaiting = False
         settings, place = self.settings, self.place
-        yield
-        battery = self._read(VBAT, 2)
+        due, self._overdue = self._due(), list(_EVERYTHING)  # all of them next time, if this one is broken off
         yield
         array = self._read(VIN, 2)
         yield
-        battery_current = self._read(IBAT, 2)
-        yield
         array_current = self._read(IIN, 2)
         yield
-        die = self._read(DIE_TEMP, 2)
-        yield
-        state = charger_state(self._read(CHARGER_STATE, 2), place)
-        yield
-        status = system_status(self._read(SYSTEM_STATUS, 2), place)
+        battery_current = self._read(IBAT, 2)
+        for slow in due:
+            yield
+            yield from self._read_slow(slow)
         if self._scrub_due():
             yield
             self._scrub()
         volts = input_voltage_v(array, place)
         amperes = current_a(array_current, settings.input_sense_ohm, place)
+        # A load on the battery may go beyond what the charger can show of it; the panel's values are good all the same.
+        beyond = battery_current in _FULL_SCALE
+        into_battery = None if beyond else current_a(battery_current, settings.battery_sense_ohm, place)
+        self._overdue = []
         return SolarSample(
-            volts, amperes, volts * amperes, battery_voltage_v(battery, settings.cells, place),
-            current_a(battery_current, settings.battery_sense_ohm, place), die_temperature_c(die, place),
-            bool(state & (PRECHARGE | CONSTANT_CURRENT_VOLTAGE)), _STATES[state], self._faults(state, status),
+            volts, amperes, volts * amperes, self._battery_v, into_battery, self._die_c,
+            bool(self._state & (PRECHARGE | CONSTANT_CURRENT_VOLTAGE)), _STATES[self._state], self._faults,
         )
 
     def suspend(self, suspended: bool) -> Generator[None, None, None]:
         """Stop or resume charging, with read-back: 2 transactions. Raises IMPLAUSIBLE. ``initialise`` undoes it."""
         self._suspended = suspended
-        yield from self._configure(self._table())
+        yield from self._order_config()
 
-    def _table(self) -> tuple[Setting, ...]:
-        settings = self.settings
+    def input_step(self, volts: float) -> float:
+        """The voltage at which the input would really be held. Raises ValueError as ``input_code``."""
+        return (input_code(volts) + 1) * INPUT_STEP_V
+
+    def set_input_voltage(self, volts: float | None) -> Generator[None, None, None]:
+        """Hold the input at a voltage, or leave it to the chip's tracking: 2 transactions, 4 on a change between them.
+
+        Raises ValueError at once for a voltage that can't be held; IMPLAUSIBLE in the sequence for what doesn't read
+        back. ``initialise`` undoes it.
+        """
+        return self._hold_input(None if volts is None else input_code(volts))
+
+    def charge_step(self, amperes: float) -> float:
+        """The charge current that would really be allowed, A; 0 where it suspends. Raises as ``charge_code``."""
+        code = charge_code(amperes, self.settings.battery_sense_ohm)
+        return 0.0 if code is None else (code + 1) * CHARGE_STEP_V / self.settings.battery_sense_ohm
+
+    def set_charge_current(self, amperes: float) -> Generator[None, None, None]:
+        """Allow the battery at most this current; below the lowest step charging is suspended. 2 or 4 transactions,
+        4 more with a temperature profile.
+
+        Raises as ``set_input_voltage``. ``initialise`` undoes it.
+        """
+        return self._limit_charge(charge_code(amperes, self.settings.battery_sense_ohm))
+
+    def _hold_input(self, code: int | None) -> Generator[None, None, None]:
+        tracking = code is None
+        if code is not None:
+            # Before the tracking ends, so that nothing older is ever regulated to.
+            yield from self._order(_input_setting(code))
+            if not self._tracking and self._config_held:
+                return
+            yield
+        self._tracking = tracking
+        yield from self._order_config()
+
+    def _limit_charge(self, code: int | None) -> Generator[None, None, None]:
+        if code is not None:
+            for index, setting in enumerate(self._charge_settings(code)):
+                if index:
+                    yield
+                yield from self._order(setting)
+            if not self._suspended and self._config_held:
+                return
+            yield
+        self._suspended = code is None
+        yield from self._order_config()
+
+    def _order_config(self) -> Generator[None, None, None]:
+        self._config_held = False
+        yield from self._order(self._config_bits())
+        self._config_held = True
+
+    def _order(self, setting: Setting) -> Generator[None, None, None]:
+        """Write one register of the table anew, with read-back: 2 transactions. From now on it is what must hold."""
+        self._settings = tuple(setting if s.pointer == setting.pointer else s for s in self._settings)
+        self._write(setting.pointer, setting.value)
+        yield
+        data = self._read(setting.pointer, len(setting.value))
+        if not setting.holds(data):
+            why = f"{setting.name} reads {data.hex()}h after {setting.value.hex()}h was written"
+            raise self.place.error(Cause.IMPLAUSIBLE, why)
+        if self._lost is not None and self._lost.pointer == setting.pointer:
+            self._lost = None
+
+    def _config_bits(self) -> Setting:
         value = (
-            FORCE_TELEMETRY | (TRACKING if settings.tracking else 0) | (SUSPEND if self._suspended else 0)
-            | (FAST_TELEMETRY if settings.fast_telemetry else 0)
+            FORCE_TELEMETRY | (TRACKING if self._tracking else 0) | (SUSPEND if self._suspended else 0)
+            | (FAST_TELEMETRY if self.settings.fast_telemetry else 0)
         )
-        return (Setting("CONFIG_BITS", CONFIG_BITS, value.to_bytes(2, "little"), CONFIG_MASK),)
+        return Setting("CONFIG_BITS", CONFIG_BITS, value.to_bytes(2, "little"), CONFIG_MASK)
 
-    def _faults(self, state: int, status: int) -> tuple[str, ...]:
+    def _charge_settings(self, code: int) -> tuple[Setting, ...]:
+        """Every place of a charge current that the chip heeds; unused bits may read as they like."""
+        limit = Setting("CHARGE_CURRENT_SETTING", CHARGE_CURRENT_SETTING, code.to_bytes(2, "little"), b"\x1f\x00")
+        if not self.settings.temperature_profile:
+            return (limit,)
+        return (
+            limit, Setting("ICHARGE_JEITA_6_5", ICHARGE_JEITA_6_5, _packed(code, JEITA_RESET_6_5), b"\xff\x03"),
+            Setting("ICHARGE_JEITA_4_3_2", ICHARGE_JEITA_4_3_2, _packed(code, JEITA_RESET_4_3_2), b"\xff\x7f"),
+        )
+
+    def _due(self) -> list[_Slow]:
+        """What is to be read in this sample beside the telemetry that every sample has."""
+        every = self.settings.slow_every
+        self._samples += 1
+        before, now = (self._samples - 1) * len(_EVERYTHING) // every, self._samples * len(_EVERYTHING) // every
+        due = self._overdue
+        for turn in range(before, now):
+            slow = _EVERYTHING[turn % len(_EVERYTHING)]
+            if slow not in due:
+                due.append(slow)
+        if self._samples >= every:
+            self._samples = 0
+        return due
+
+    def _read_slow(self, slow: _Slow) -> Generator[None, None, None]:
+        """One of them: 1 transaction, 2 for the state, whose meaning depends on the system status."""
+        if slow is _Slow.BATTERY:
+            self._battery_v = battery_voltage_v(self._read(VBAT, 2), self.settings.cells, self.place)
+        elif slow is _Slow.DIE:
+            self._die_c = die_temperature_c(self._read(DIE_TEMP, 2), self.place)
+        else:
+            state = charger_state(self._read(CHARGER_STATE, 2), self.place)
+            yield
+            status = system_status(self._read(SYSTEM_STATUS, 2), self.place)
+            self._state, self._faults = state, self._fault_words(state, status)
+
+    def _fault_words(self, state: int, status: int) -> tuple[str, ...]:
         faults = pmbus.words(status, _SYSTEM_FAULTS)
         if state & _FAULT_STATES:
             faults += (_STATES[state],)
@@ -261,6 +463,10 @@ class Device(ConfiguredDevice):
         if state == SUSPENDED and status & INPUT_ABOVE_BATTERY and not status & CHARGER_ACTIVE and not self._suspended:
             faults += pmbus.words(status, _BLOCKING_FAULTS)
         return faults
+
+
+def _input_setting(code: int) -> Setting:
+    return Setting("INPUT_UNDERVOLTAGE_SETTING", INPUT_UNDERVOLTAGE_SETTING, code.to_bytes(2, "little"), b"\xff\x00")
 
 
 CODECS = (
@@ -279,6 +485,8 @@ REGISTERS = (
     Register("INPUT_UNDERVOLTAGE_SETTING", INPUT_UNDERVOLTAGE_SETTING, 2, Access.WRITE),
     Register("CHARGE_CURRENT_SETTING", CHARGE_CURRENT_SETTING, 2, Access.WRITE),
     Register("VCHARGE_SETTING", VCHARGE_SETTING, 2, Access.WRITE),
+    Register("ICHARGE_JEITA_6_5", ICHARGE_JEITA_6_5, 2, Access.WRITE),
+    Register("ICHARGE_JEITA_4_3_2", ICHARGE_JEITA_4_3_2, 2, Access.WRITE),
     Register("CHARGER_CONFIG_BITS", CHARGER_CONFIG_BITS, 2, Access.WRITE),
     Register("CHARGER_STATE", CHARGER_STATE, 2),
     Register("CHARGE_STATUS", CHARGE_STATUS, 2),
@@ -299,4 +507,5 @@ REGISTERS = (
 
 ORACLES = (
     Oracle(OracleKind.LINUX, "ltc4162-l-charger over 72 register values; its VIN scale has two digits transposed"),
+    Oracle(OracleKind.FORMULA, "input regulation voltage and charge current: the data sheet's equations"),
 )

@@ -14,15 +14,20 @@ exactly the length of its command. PAGE is written anew in every pass; sequences
 
 A pass costs three transactions a channel (PAGE, value, status), one more where the rail is switched (OPERATION), three
 a temperature sensor, and at the end PAGE read back (a chip that restarted has forgotten it) or, in every
-``scrub_every``-th pass, one value of the configuration. ``on`` is what the chip was told, ``None`` for a rail that it
-doesn't switch. Where a whole pass reads zeros the identity is read again before it is believed. Configuration is
+``scrub_every``-th sample, one value of the configuration. ``on`` is what the chip was told, ``None`` for a rail that it
+doesn't switch. Where all that is read is zeros the identity is read again before it is believed.
+
+A pass of many channels holds the bus for long: 58 transactions for 12 switched rails, 2 others and a sensor. With
+``channels_a_sample`` a sample reads only so many channels or sensors, first of all rails that were just switched, then
+the others in turn; the rest is as it was last read. There is no sample before the first whole pass. Configuration is
 written at ``initialise`` only where it is declared, and MFR_CHANNEL_CONFIG only where it contradicts a declared
 channel; nothing goes to flash.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
@@ -136,11 +141,15 @@ class Rail(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Channels in board order, temperature sensors by page (16 inside, 17..20 outside)."""
+    """Channels in board order, temperature sensors by page (16 inside, 17..20 outside).
+
+    ``channels_a_sample``: how many of both a sample reads anew; ``None`` for all.
+    """
 
     rails: Annotated[tuple[Rail, ...], Meta(min_length=1, max_length=16)]
     temperature_pages: Annotated[tuple[Annotated[int, Meta(ge=16, le=20)], ...], Meta(max_length=5)] = (16,)
     scrub_every: Annotated[int, Meta(ge=0, le=1000)] = 4
+    channels_a_sample: Annotated[int, Meta(ge=1, le=21)] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a page or a name that is used twice."""
@@ -150,14 +159,25 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Channel(NamedTuple):
-    """One rail, ready for the hot path."""
+    """One rail or temperature sensor, ready for the hot path: commands, and how to understand the answers."""
 
     page: int
     name: str
-    voltage: bool
     value: int
     status: int
     switched: bool
+    decode: Callable[[bytes, Place], float | None]
+    check: Callable[[bytes, Place], int]
+    words: pmbus.Table
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What one of them had when it was last read."""
+
+    value: float | None = None
+    on: bool | None = None
+    faults: tuple[str, ...] = ()
 
 
 def voltage_v(data: bytes, place: Place = NOWHERE) -> float:
@@ -228,14 +248,14 @@ class Device(ConfiguredDevice):
     def __init__(self, bus: I2cBus, address: int, settings: Settings) -> None:
         super().__init__(bus, address, settings.scrub_every)
         self.settings = settings
-        self._channels = tuple(
-            _Channel(
-                rail.page, rail.name, rail.kind == "voltage",
-                pmbus.READ_VOUT if rail.kind == "voltage" else pmbus.READ_IOUT,
-                pmbus.STATUS_VOUT if rail.kind == "voltage" else pmbus.STATUS_IOUT, rail.switched,
-            )
-            for rail in settings.rails
+        self._channels = (
+            *(_rail(rail) for rail in settings.rails), *(_sensor(page) for page in settings.temperature_pages),
         )
+        self._seen = [_Seen() for _ in self._channels]
+        self._at_once = min(settings.channels_a_sample or len(self._channels), len(self._channels))
+        self._turn = 0
+        self._whole = False
+        self._changed: list[int] = []
         self._page: int | None = None
         self._pages: dict[str, int] = {}
 
@@ -276,52 +296,19 @@ class Device(ConfiguredDevice):
         self._settings = tuple(table)
         self._lost = None
         self._since_scrub = self._scrub_turn = 0
+        self._turn = 0
+        self._whole = False
+        self._changed.clear()
 
-    def acquire(self) -> Generator[None, None, RailSample]:
-        """All rails and sensors: see the module's first lines for the number of transactions."""
+    def acquire(self) -> Generator[None, None, RailSample | None]:
+        """Rails and sensors, ``None`` before all have been read: see the module's first lines for the transactions."""
         place = self.place
         self._page = None
-        volts: list[float | None] = []
-        amperes: list[float | None] = []
-        on: list[bool | None] = []
-        faults: list[str] = []
-        celsius: list[float | None] = []
         alive = False
-        for channel in self._channels:
-            data = yield from self._at(channel.page, channel.value, 2)
-            yield
-            byte = yield from self._at(channel.page, channel.status, 1)
-            if channel.voltage:
-                volts.append(voltage_v(data, place))
-                amperes.append(None)
-                status = vout_status(byte, place)
-                table = pmbus.VOUT_WORDS
-            else:
-                volts.append(None)
-                amperes.append(current_a(data, place))
-                status = iout_status(byte, place)
-                table = pmbus.IOUT_WORDS
-            if status:
-                faults += [f"{channel.name}: {text}" for text in pmbus.words(status, table)]
-            alive = alive or any(data) or status != 0
-            yield
-            if channel.switched:
-                operation = operation_bits((yield from self._at(channel.page, pmbus.OPERATION, 1)), place)
-                alive = alive or operation != 0
-                on.append(bool(operation & 0x80))
-                yield
-            else:
-                on.append(None)
-        for page in self.settings.temperature_pages:
-            data = yield from self._at(page, pmbus.READ_TEMPERATURE_1, 2)
-            yield
-            status = temperature_status((yield from self._at(page, pmbus.STATUS_TEMPERATURE, 1)), place)
-            celsius.append(temperature_c(data, place))
-            name = f"sensor {page - FIRST_TEMPERATURE_PAGE}"
-            if int.from_bytes(data, "little") == SENSOR_FAULT:
-                faults.append(f"{name}: faulty")
-            faults += [f"{name}: {text}" for text in pmbus.words(status, pmbus.TEMPERATURE_WORDS)]
-            alive = alive or any(data) or status != 0
+        changed = self._changed[: self._at_once]
+        others = self._in_turn(self._at_once - len(changed))
+        for index in (*changed, *others):
+            alive = (yield from self._look_at(index)) or alive
             yield
         if not alive:
             # Everything off reads like a data line held low: believe it only from a chip that still knows its name.
@@ -333,7 +320,51 @@ class Device(ConfiguredDevice):
             seen = self._read(pmbus.PAGE, 1)[0]
             if not self._is_at(seen):
                 raise place.error(Cause.RESET, f"PAGE is {seen:02x}h, not as it was written")
-        return RailSample(tuple(volts), tuple(amperes), tuple(on), tuple(celsius), tuple(faults))
+        # The turn goes on only after a sample that was believed, and a rail switched meanwhile stays first.
+        del self._changed[: len(changed)]
+        self._turn += len(others)
+        if self._turn >= len(self._channels):
+            self._turn, self._whole = self._turn - len(self._channels), True
+        return self._sample() if self._whole else None
+
+    def _in_turn(self, count: int) -> list[int]:
+        """The next channels of the pass."""
+        total = len(self._channels)
+        return [turn % total for turn in range(self._turn, self._turn + count)]
+
+    def _look_at(self, index: int) -> Generator[None, None, bool]:
+        """Read one channel: 3 transactions, 4 where it is switched. Whether any bit of the answers is set."""
+        place, channel = self.place, self._channels[index]
+        data = yield from self._at(channel.page, channel.value, 2)
+        yield
+        status = channel.check((yield from self._at(channel.page, channel.status, 1)), place)
+        value = channel.decode(data, place)
+        on: bool | None = None
+        alive = any(data) or status != 0
+        if channel.switched:
+            yield
+            operation = operation_bits((yield from self._at(channel.page, pmbus.OPERATION, 1)), place)
+            alive = alive or operation != 0
+            on = bool(operation & 0x80)
+        faults = tuple(f"{channel.name}: {text}" for text in pmbus.words(status, channel.words))
+        if channel.page >= FIRST_TEMPERATURE_PAGE and int.from_bytes(data, "little") == SENSOR_FAULT:
+            faults = (f"{channel.name}: faulty", *faults)
+        seen = self._seen[index]
+        seen.value, seen.on, seen.faults = value, on, faults
+        return alive
+
+    def _sample(self) -> RailSample:
+        rails = len(self.settings.rails)
+        volts: list[float | None] = []
+        amperes: list[float | None] = []
+        faults: list[str] = []
+        for channel, seen in zip(self._channels, self._seen, strict=True):
+            faults += seen.faults
+            if channel.page < FIRST_TEMPERATURE_PAGE:
+                volts.append(seen.value if channel.value == pmbus.READ_VOUT else None)
+                amperes.append(seen.value if channel.value == pmbus.READ_IOUT else None)
+        on = tuple(seen.on for seen in self._seen[:rails])
+        return RailSample(tuple(volts), tuple(amperes), on, tuple(s.value for s in self._seen[rails:]), tuple(faults))
 
     def switch(self, rail: str, on: bool) -> Generator[None, None, None]:
         """Switch one rail by OPERATION: PAGE, PAGE read back, OPERATION, OPERATION read back; 4 transactions.
@@ -341,9 +372,10 @@ class Device(ConfiguredDevice):
         Off is immediate. Raises PROTOCOL for a name that is no switched rail, and where page or command don't read
         back; nothing is written to a page that isn't the rail's.
         """
-        page = next((c.page for c in self._channels if c.name == rail and c.switched), None)
-        if page is None:
+        index = next((i for i, c in enumerate(self._channels) if c.name == rail and c.switched), None)
+        if index is None:
             raise self.place.error(Cause.PROTOCOL, f"no switched rail is named {rail!r}")
+        page = self._channels[index].page
         value = pmbus.OPERATION_ON if on else pmbus.OPERATION_OFF
         self._page = None
         seen = yield from self._at(page, pmbus.PAGE, 1)
@@ -359,6 +391,9 @@ class Device(ConfiguredDevice):
         if seen != value:
             why = f"OPERATION of {rail} reads {seen.hex()}h after {value.hex()}h was written"
             raise self.place.error(Cause.PROTOCOL, why)
+        self._seen[index].on = on
+        if self._at_once < len(self._channels) and index not in self._changed:
+            self._changed.append(index)
 
     def clear_faults(self) -> Generator[None, None, None]:
         """Clear all latched status bits: 1 transaction. Rails that a fault has shut stay off."""
@@ -398,6 +433,25 @@ class Device(ConfiguredDevice):
         while not self._is_at(page):
             yield from self._turn_to(page)
         self._scrub()
+
+
+def _rail(rail: Rail) -> _Channel:
+    if rail.kind == "voltage":
+        return _Channel(
+            rail.page, rail.name, pmbus.READ_VOUT, pmbus.STATUS_VOUT, rail.switched, voltage_v, vout_status,
+            pmbus.VOUT_WORDS,
+        )
+    return _Channel(
+        rail.page, rail.name, pmbus.READ_IOUT, pmbus.STATUS_IOUT, rail.switched, current_a, iout_status,
+        pmbus.IOUT_WORDS,
+    )
+
+
+def _sensor(page: int) -> _Channel:
+    return _Channel(
+        page, f"sensor {page - FIRST_TEMPERATURE_PAGE}", pmbus.READ_TEMPERATURE_1, pmbus.STATUS_TEMPERATURE, False,
+        temperature_c, temperature_status, pmbus.TEMPERATURE_WORDS,
+    )
 
 
 CODECS = (

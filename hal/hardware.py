@@ -52,7 +52,8 @@ from hal.manager import (
     HeardDevice,
     ManagedDevice,
 )
-from hal.power import BoardPowerPlane
+from hal.power_board import BoardPowerPlane, PowerParts
+from hal.power_levers import Pdu, Source
 from hal.profile import BoardConfig, BusKind, ConfigError, DeviceConfig, Profile
 from hal.propulsion import BoardPropulsionPlane
 from hal.reading import Reading
@@ -67,6 +68,12 @@ SECOND = 1_000_000_000
 EVENT_LIMIT = 256
 FRAMES_A_TICK = 64
 """Frames taken from a shared CAN bus in one tick; 500 kbit/s bring 20 in 5 ms."""
+DOCK_CURRENT = "dock_current"
+"""Name of the power channel behind the dock's diode."""
+LOAD_CHANNEL = "ch_"
+"""Begins the name of a power channel that has one load, whose name follows."""
+NODE_RTD = "rtd_"
+"""Begins the name of a resistance thermometer at a thermal node, whose name follows."""
 PROBED = 3
 """Chips asked before a bus counts as dead."""
 ROLE_SAMPLES: dict[str, type] = {
@@ -298,11 +305,12 @@ class Hardware:
     def survey(self, now_ns: int) -> None:
         """Medium tick: follow the valve nodes, which their driver sets up. A restart between two calls shows too.
 
-        Devices on a shared CAN bus are asked whether they have fallen silent; a bus that is gone and that no slot or
-        router would notice is opened anew.
+        The power plane carries on with its levers. Devices on a shared CAN bus are asked whether they have fallen
+        silent; a bus that is gone and that no slot or router would notice is opened anew.
         """
         for heard in self._framed:
             heard.service(now_ns)
+        self.power.service(now_ns)
         for reopener in self._reopeners:
             reopener.step(now_ns)
         for node_id, name in self._node_names.items():
@@ -558,19 +566,43 @@ class Hardware:
             (self.devices[magnetometers[0].name], magnetometers[0].mount.orientation) if magnetometers else None
         )
         thermal = [(self.devices[d.name], tuple(self._settings[d.name].nodes)) for d in self._of_role("thermal")]
-        return BoardSensorPlane(self._imu, self._star, faces, magnetometer, thermal)
+        rtds = [
+            (self.devices[d.name], d.name.removeprefix(NODE_RTD)) for d in self._of_role("rtd")
+            if d.name.startswith(NODE_RTD)
+        ]
+        return BoardSensorPlane(self._imu, self._star, faces, magnetometer, thermal, rtds)
 
     def _power_plane(self) -> BoardPowerPlane:
-        def first(role: str) -> ManagedDevice[Any] | None:
-            found = self._of_role(role)
-            return self.devices[found[0].name] if found else None
-
+        body = self._profile.body
+        channels = {d.name: self.devices[d.name] for d in self._of_role("power_channel")}
         supercaps = self._of_role("supercap")
-        supercap = (
-            (self.devices[supercaps[0].name], float(self._settings[supercaps[0].name].full_voltage_v))
-            if supercaps else None
+        parts = PowerParts(
+            bus=self._first("bus_monitor"), battery=self._first("battery_monitor"),
+            supercap=(self.devices[supercaps[0].name], float(self._settings[supercaps[0].name].full_voltage_v))
+            if supercaps else None,
+            solar=self._first("solar"), gauge=self._first("battery_gauge"), bms=self._first("bms"),
+            dock=self.devices.get(next((d.name for d in self._of_role("hot_swap")), "")),
+            dock_current=channels.get(DOCK_CURRENT), pdu=self._pdu(),
+            channels={
+                name.removeprefix(LOAD_CHANNEL): device for name, device in channels.items()
+                if name.startswith(LOAD_CHANNEL)
+            },
         )
-        return BoardPowerPlane(self._profile.body.power, first("bus_monitor"), first("battery_monitor"), supercap)
+        loads = (*(load.name for load in body.power.loads), *(heater.load for heater in body.thermal.heaters))
+        return BoardPowerPlane(body.power, parts, loads)
+
+    def _first(self, role: str) -> Source[Any] | None:
+        """The first device of a role, asked or heard."""
+        found = self._of_role(role)
+        return None if not found else self.devices.get(found[0].name) or self.heard[found[0].name]
+
+    def _pdu(self) -> Pdu | None:
+        units = self._of_role("pdu")
+        rails = getattr(self._settings[units[0].name], "rails", None) if units else None
+        if rails is None:
+            return None
+        switched = frozenset(rail.name for rail in rails if rail.switched)
+        return Pdu(self.devices[units[0].name], tuple(rail.name for rail in rails), switched)
 
     def _valve_bus(self) -> ValveBus:
         board, rules = self._profile.board, self._profile.body.propulsion

@@ -10,15 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from drivers.samples import PowerSample, SupercapSample
-from hal.manager import ManagedDevice
-from hal.profile.body import PowerConfig
-from hal.reading import Quality, Reading, absent
+from hal.reading import Reading, absent
 
-__all__ = ["BoardPowerPlane", "DockState", "GaugeState", "PanelState", "PowerPlane", "PowerState", "RailState"]
-
-SOC_TOLERANCE = 0.02
-"""How far a computed charge may stray beyond 0..1 (sensor error) before it is no data."""
+__all__ = ["DockState", "GaugeState", "PanelState", "PowerPlane", "PowerState", "RailState"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +94,10 @@ class PowerState:
 class PowerPlane(Protocol):
     """What modes, budget and telemetry read, and the levers of the energy side.
 
-    A lever takes the newest order and carries it out in the slots of its chip; it answers whether the order was taken:
-    False when the board has no such lever, or its chip is not ready. What really happened shows in ``state``.
+    A lever takes the newest order, carries it out in the slots of its chip, and repeats it when it failed or the chip
+    has restarted. It answers False when the board has no such lever, when the value can't be ordered (no number, out of
+    range), or when its chip is not ready; in that last case the order is carried out once it is. What really happened
+    shows in ``state``.
     """
 
     def state(self, now_ns: int) -> PowerState:
@@ -125,55 +121,3 @@ class PowerPlane(Protocol):
 
     def set_dock(self, on: bool, share: float = 1.0) -> bool:
         """Open or close the dock's switch, with this share (0..1] of its current limit."""
-
-
-class BoardPowerPlane:
-    """Power plane over two INA228-class monitors and a supercapacitor charger."""
-
-    def __init__(
-        self,
-        config: PowerConfig,
-        bus: ManagedDevice[PowerSample] | None,
-        battery: ManagedDevice[PowerSample] | None,
-        supercap: tuple[ManagedDevice[SupercapSample], float] | None,
-    ) -> None:
-        self._config = config
-        self._bus = bus
-        self._battery = battery
-        self._supercap = supercap
-
-    def state(self, now_ns: int) -> PowerState:
-        """See PowerPlane."""
-        bus = self._bus.reading(now_ns) if self._bus is not None else absent()
-        battery = self._battery.reading(now_ns) if self._battery is not None else absent()
-        voltage: Reading[float] = absent()
-        stack: Reading[float] = absent()
-        soc_cap: Reading[float] = absent()
-        bus_current = _map(bus, None if bus.value is None else bus.value.current_a)
-        bus_voltage = _map(bus, None if bus.value is None else bus.value.voltage_v)
-        voltage = _map(battery, None if battery.value is None else battery.value.voltage_v)
-        battery_current = _map(battery, None if battery.value is None else battery.value.current_a)
-        levels = self._config.bus
-        span = levels.full_v - levels.empty_v
-        soc = None if voltage.value is None else (voltage.value - levels.empty_v) / span
-        if self._supercap is not None:
-            device, full_v = self._supercap
-            reading = device.reading(now_ns)
-            stack = _map(reading, None if reading.value is None else reading.value.stack_voltage_v)
-            # Energy goes with the square of the voltage.
-            soc_cap = _fraction(stack, None if stack.value is None else (stack.value / full_v) ** 2)
-        return PowerState(bus_voltage, bus_current, battery_current, _fraction(voltage, soc), soc_cap, stack)
-
-
-def _map(
-    source: Reading[PowerSample] | Reading[SupercapSample] | Reading[float], value: float | None
-) -> Reading[float]:
-    return Reading(value, source.t_ns, source.quality if value is not None else Quality.ABSENT)
-
-
-def _fraction(source: Reading[float], value: float | None) -> Reading[float]:
-    if value is None:
-        return Reading(None, source.t_ns, Quality.ABSENT)
-    if not -SOC_TOLERANCE <= value <= 1.0 + SOC_TOLERANCE:
-        return Reading(None, source.t_ns, Quality.BAD)
-    return Reading(min(max(value, 0.0), 1.0), source.t_ns, source.quality)

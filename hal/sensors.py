@@ -13,7 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from drivers.errors import Cause, DeviceError
-from drivers.samples import AttitudeFix, FieldSample, IlluminanceSample, ImuSample, TemperatureSample
+from drivers.samples import (
+    AttitudeFix,
+    FieldSample,
+    IlluminanceSample,
+    ImuSample,
+    ResistanceSample,
+    TemperatureSample,
+)
 from hal.frames import Quaternion, Vec3, conjugate, multiply, rotate, unit
 from hal.manager import DeviceCounters, DeviceState, HealthEvent, ManagedDevice
 from hal.reading import Quality, Reading, absent
@@ -216,12 +223,14 @@ class BoardSensorPlane:
         faces: Sequence[SunFace],
         magnetometer: tuple[ManagedDevice[FieldSample], Quaternion] | None,
         thermal: Sequence[tuple[ManagedDevice[TemperatureSample], Sequence[str]]],
+        rtds: Sequence[tuple[ManagedDevice[ResistanceSample], str]] = (),
     ) -> None:
         self._imu = imu
         self._star = star_tracker
         self._faces = tuple(faces)
         self._magnetometer = magnetometer
         self._thermal = tuple((device, tuple(names)) for device, names in thermal)
+        self._rtds = tuple(rtds)
 
     def sense(self, now_ns: int) -> None:
         """Serve inertial unit and star tracker."""
@@ -288,7 +297,11 @@ class BoardSensorPlane:
         return Reading(rotate(orientation, reading.value.field_t), reading.t_ns, reading.quality)
 
     def temperatures(self, now_ns: int) -> dict[str, Reading[float]]:
-        """See SensorPlane. A channel with an open diode is ABSENT."""
+        """See SensorPlane. A channel with an open diode is ABSENT, and so is a thermometer that reports a fault.
+
+        A node with a resistance thermometer has its temperature, and that of the other chip's channel only while the
+        thermometer's reading is the worse one.
+        """
         result: dict[str, Reading[float]] = {}
         for device, names in self._thermal:
             reading = device.reading(now_ns)
@@ -296,5 +309,12 @@ class BoardSensorPlane:
                 value = reading.value.celsius[channel] if reading.value is not None else None
                 quality = reading.quality if value is not None else Quality.ABSENT
                 result[name] = Reading(value, reading.t_ns, quality)
+        for rtd, name in self._rtds:
+            measured = rtd.reading(now_ns)
+            value = measured.value.celsius if measured.value is not None else None
+            quality = measured.quality if value is not None else Quality.ABSENT
+            other = result.get(name)
+            if other is None or quality <= other.quality:
+                result[name] = Reading(value, measured.t_ns, quality)
         return result
 

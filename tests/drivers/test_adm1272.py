@@ -273,3 +273,74 @@ def test_encoded_values_come_back_within_one_step(volts: float, amperes: float, 
     v, i = adm1272.voltage(100), adm1272.current(30, shunt)
     assert adm1272.voltage_v(word(v.encode(volts)), v) == pytest.approx(volts, abs=0.0125)
     assert adm1272.current_a(word(i.encode(amperes)), i) == pytest.approx(amperes, abs=5.01 / (663 * shunt * 1e3))
+
+
+@pytest.mark.parametrize(("share", "code"), [(1.0, 15), (0.999, 14), (0.5, 7), (0.0625, 0), (0.01, 0), (0.3125, 4)])
+def test_the_start_up_limit_is_the_highest_sixteenth_that_is_not_above_a_share(share: float, code: int) -> None:
+    bus = Registers()
+    device = ready(bus)
+    before = bus.transactions
+    run(bus, device.limit_startup(share))
+    assert bus.transactions - before == 2
+    assert bus.words[0xF6] == word(code)
+    assert device.share_step(share) == (code + 1) / 16
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, 1.01, float("nan")])
+def test_what_is_no_share_is_refused_before_the_bus(share: float) -> None:
+    bus = Registers()
+    device = ready(bus)
+    before = bus.transactions
+    for order in (device.limit_startup, device.share_step, lambda s: device.feed(True, s)):
+        with pytest.raises(ValueError, match="is no share"):
+            order(share)
+    assert bus.transactions == before
+
+
+@pytest.mark.parametrize("with_settings", [SETTINGS, PLAIN])
+def test_the_feed_is_limited_before_it_is_closed(with_settings: adm1272.Settings) -> None:
+    bus = Registers(with_settings.pec)
+    device = ready(bus, with_settings)
+    run(bus, device.switch(False))
+    bus.history.clear()
+    before = bus.transactions
+    run(bus, device.feed(True, 0.25))
+    assert [write[0] for write in bus.history] == [0xF6, 0x01]
+    assert (bus.words[0xF6], bus.words[0x01]) == (word(3), b"\x80")
+    assert bus.transactions - before == 5
+
+
+def test_a_closed_feed_gets_another_share_without_being_switched_and_opens_at_once() -> None:
+    bus = Registers()
+    device = ready(bus)
+    bus.history.clear()
+    run(bus, device.feed(True, 0.75))
+    assert [write[0] for write in bus.history] == [0xF6]
+    bus.history.clear()
+    before = bus.transactions
+    run(bus, device.feed(False))
+    assert [write[0] for write in bus.history] == [0x01]
+    assert bus.words[0x01] == b"\x00"
+    assert bus.transactions - before == 2
+
+
+def test_a_limit_that_does_not_take_leaves_the_feed_open() -> None:
+    bus = Registers()
+    device = ready(bus)
+    run(bus, device.switch(False))
+    bus.obey = False
+    assert refusal(bus, device.feed(True, 0.5)) is Cause.IMPLAUSIBLE
+    assert bus.words[0x01] == b"\x00"
+
+
+@pytest.mark.parametrize("with_settings", [SETTINGS, PLAIN])
+def test_an_ordered_limit_is_looked_for(with_settings: adm1272.Settings) -> None:
+    bus = Registers(with_settings.pec)
+    device = ready(bus, with_settings)
+    run(bus, device.limit_startup(0.5))
+    assert causes(bus, device, 60) == []
+    bus.words[0xF6] = word(15)
+    assert set(causes(bus, device, 60)) == {Cause.RESET}
+    run(bus, device.initialise())
+    run(bus, device.acquire())
+    assert causes(bus, device, 60) == []

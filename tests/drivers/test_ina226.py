@@ -209,3 +209,45 @@ def test_encoded_values_come_back_within_one_step(current: float, voltage: float
     data = round(current / lsb).to_bytes(2, "big", signed=True)
     assert ina226.current_a(data, lsb) == pytest.approx(current, abs=lsb)
     assert ina226.bus_voltage_v(round(voltage / 1.25e-3).to_bytes(2, "big")) == pytest.approx(voltage, abs=1.25e-3)
+
+
+def often(bus: Registers, every: int = 5) -> ina226.Device:
+    """Initialised, and reading the bus voltage seldom."""
+    device = ina226.Device(
+        bus, ADDRESS, ina226.Settings(shunt_ohm=0.010, max_current_a=8.0, slow_every=1000, voltage_every=every),
+    )
+    run(bus, device.initialise())
+    run(bus, device.acquire())
+    return device
+
+
+def test_where_the_current_matters_the_voltage_is_read_once_in_so_many_samples() -> None:
+    bus = Registers()
+    device = often(bus)
+    costs, seen = [], []
+    for sample in range(10):
+        bus.words[0x02] = (22400 + sample).to_bytes(2, "big")
+        before = bus.transactions
+        seen.append(run(bus, device.acquire()).voltage_v)
+        costs.append(bus.transactions - before)
+    assert costs == [1, 1, 1, 1, 2] * 2
+    assert seen[:4] == [pytest.approx(28.0)] * 4
+    assert seen[4:9] == [pytest.approx(22404 * 1.25e-3)] * 5
+
+
+def test_no_current_of_zero_is_believed_of_a_line_held_low_in_between() -> None:
+    bus = Registers()
+    device = often(bus)
+    bus.words[0x01] = bytes(2)
+    assert run(bus, device.acquire()).current_a == 0.0
+    bus.words = dict.fromkeys(bus.words, bytes(2))
+    assert refusal(bus, device.acquire()) is Cause.WRONG_ID
+
+
+def test_a_voltage_is_not_carried_over_a_sample_that_failed() -> None:
+    bus = Registers()
+    device = often(bus)
+    bus.words[0x01] = b"\x7f\xff"
+    assert refusal(bus, device.acquire()) is Cause.IMPLAUSIBLE
+    bus.words[0x01], bus.words[0x02] = (8000).to_bytes(2, "big"), (20000).to_bytes(2, "big")
+    assert run(bus, device.acquire()).voltage_v == pytest.approx(25.0)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from drivers import linux_platform
 from drivers.errors import Cause, DeviceError
-from drivers.linux_platform import Device, Settings, throttle_flags
+from drivers.linux_platform import Device, FrequencyLimit, Settings, frequency_steps_hz, throttle_flags
 from drivers.samples import PlatformSample
 from tests.drivers.scripted import finish
 
@@ -200,6 +200,81 @@ def test_the_hottest_zone_counts_or_the_one_asked_for(pi: Root) -> None:
 
 def test_a_sample_pauses_between_its_sources(pi: Root) -> None:
     assert len(list(pi.device().acquire())) >= 5
+
+
+POLICIES = "sys/devices/system/cpu/cpufreq"
+CLOCKS = {"cpuinfo_min_freq": "600000\n", "cpuinfo_max_freq": "1800000\n", "scaling_max_freq": "1800000\n"}
+
+
+def policy(root: Root, number: int = 0, **changes: str) -> Path:
+    for name, text in (CLOCKS | changes).items():
+        root.put(f"{POLICIES}/policy{number}/{name}", text)
+    return root.folder / POLICIES / f"policy{number}" / "scaling_max_freq"
+
+
+def test_the_clock_is_limited_at_a_step_that_is_not_faster(pi: Root) -> None:
+    path = policy(pi, scaling_available_frequencies="1800000 600000 1000000 1400000 \n")
+    limit = FrequencyLimit(pi.folder)
+    for share, khz in ((1.0, 1_800_000), (0.9, 1_400_000), (0.6, 1_000_000), (0.4, 600_000), (0.1, 600_000)):
+        assert limit.set_share(share)
+        assert path.read_text() == f"{khz}\n"
+
+
+def test_a_clock_without_steps_is_limited_to_the_kilohertz(pi: Root) -> None:
+    path = policy(pi, cpuinfo_max_freq="1800001\n")
+    limit = FrequencyLimit(pi.folder)
+    for _ in range(3):
+        assert limit.set_share(0.7)
+    assert path.read_text() == "1260000\n"
+    assert limit.counters.samples == 1
+
+
+def test_all_groups_of_cores_are_limited_each_by_its_own_clock(pi: Root) -> None:
+    slow, fast = policy(pi), policy(pi, 4, cpuinfo_max_freq="2400000\n", scaling_max_freq="2400000\n")
+    limit = FrequencyLimit(pi.folder)
+    assert limit.set_share(0.5)
+    assert (slow.read_text(), fast.read_text()) == ("900000\n", "1200000\n")
+    assert limit.restore()
+    assert (slow.read_text(), fast.read_text()) == ("1800000\n", "2400000\n")
+    fast.unlink()
+    assert not limit.set_share(0.5)
+    assert slow.read_text() == "900000\n"
+    assert limit.counters.refused == 1
+
+
+@pytest.mark.parametrize("share", [float("nan"), float("inf"), -0.1, 1.01])
+def test_a_share_that_is_none_writes_nothing(pi: Root, share: float) -> None:
+    path = policy(pi)
+    limit = FrequencyLimit(pi.folder)
+    assert not limit.set_share(share)
+    assert path.read_text() == "1800000\n"
+    assert limit.counters.samples == 0
+
+
+@pytest.mark.parametrize("name", CLOCKS)
+@pytest.mark.parametrize("garbage", ["", "nan", "-1", "0", "9" * 30, "fast"])
+def test_a_group_whose_clocks_are_nonsense_is_left_alone(pi: Root, name: str, garbage: str) -> None:
+    path = policy(pi, **{name: garbage})
+    before = path.read_text()
+    limit = FrequencyLimit(pi.folder)
+    assert not limit.available
+    assert not limit.set_share(0.5)
+    assert path.read_text() == before
+
+
+def test_a_kernel_that_sets_a_faster_clock_has_not_obeyed(pi: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy(pi)
+    limit = FrequencyLimit(pi.folder)
+    written = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: written(fd, b"1800000\n") and len(data))
+    assert not limit.set_share(0.5)
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", b"600000 fast", b"600000 0", b"-600000"])
+def test_steps_with_nonsense_are_refused(text: bytes) -> None:
+    with pytest.raises(DeviceError) as caught:
+        frequency_steps_hz(text)
+    assert caught.value.cause is Cause.IMPLAUSIBLE
 
 
 def test_the_running_kernel_agrees_with_the_c_library() -> None:

@@ -26,8 +26,8 @@ class Registers(WordBank):
 
     def power_up(self) -> None:
         self.words = {
-            0x04: word(0), 0x17: word(0), 0x1A: word(3), 0x1B: word(0x0221), 0x1C: word(0x0200), 0x1E: word(0),
-            0x1F: word(0), 0x25: word(round(28.0 / 2.21e-3)), 0x26: word(round(8.0 / 1.476e-3)),
+            0x04: word(0), 0x05: word(15), 0x17: word(0), 0x1A: word(3), 0x1B: word(0x0221), 0x1C: word(0x0200),
+            0x1E: word(0), 0x1F: word(0), 0x25: word(round(28.0 / 2.21e-3)), 0x26: word(round(8.0 / 1.476e-3)),
             0x28: word(round(1.0 / (1.983e-6 / 0.006))), 0x29: word(round(2.0 / (1.983e-6 / 0.006))),
             0x2A: word(round((25.0 + 251.4) / 0.028)),
         }
@@ -120,6 +120,58 @@ def test_initialise_sets_the_measurement_period_in_tens_of_seconds() -> None:
     bus = Registers()
     ready(bus)
     assert bus.words[0x04] == word(360)
+
+
+@pytest.mark.parametrize(("volts", "code"), [
+    (10.0, 15), (50.0, 15), (float("inf"), 15), (9.99, 14), (9.6875, 14), (9.68, 13), (5.3125, 0), (5.0, 0), (0.0, 0),
+])
+def test_the_target_is_the_highest_step_that_is_not_above_what_is_asked(volts: float, code: int) -> None:
+    bus = Registers()
+    device = ready(bus)
+    before = bus.transactions
+    run(bus, device.set_target(volts))
+    assert bus.transactions - before == 2
+    assert bus.words[0x05] == word(code)
+    assert device.target_step(volts) == pytest.approx(10.0 * (0.6375 + 0.0375 * code) / 1.2)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.floats(0.0, 30.0), st.floats(1.0, 22.0))
+def test_the_target_is_never_above_what_is_asked_but_at_the_lowest_step(volts: float, full_v: float) -> None:
+    held = full_v * (0.6375 + 0.0375 * ltc3350.target_code(volts, full_v)) / 1.2
+    assert held <= max(volts, full_v * 0.6375 / 1.2) * (1.0 + 1e-9)
+    assert volts < held + full_v * 0.0375 / 1.2 or held == pytest.approx(full_v)
+
+
+@pytest.mark.parametrize("volts", [float("nan"), -0.1])
+def test_what_is_no_target_is_refused_before_the_bus(volts: float) -> None:
+    bus = Registers()
+    device = ready(bus)
+    before = bus.transactions
+    with pytest.raises(ValueError, match="is not charged to"):
+        device.set_target(volts)
+    assert bus.transactions == before
+
+
+def test_a_target_that_does_not_take_is_an_error() -> None:
+    bus = Registers()
+    device = ready(bus)
+    steps = device.set_target(8.0)
+    next(steps)
+    bus.words[0x05] = word(15)
+    assert refusal(bus, steps) is Cause.IMPLAUSIBLE
+
+
+def test_an_ordered_target_is_looked_for_until_a_set_up_puts_the_full_one_back() -> None:
+    bus = Registers()
+    device = ready(bus)
+    run(bus, device.set_target(8.0))
+    assert causes(bus, device, 80) == []
+    bus.words[0x05] = word(15)
+    assert set(causes(bus, device, 80)) == {Cause.RESET}
+    run(bus, device.initialise())
+    assert bus.words[0x05] == word(15)
+    assert causes(bus, device, 80) == []
 
 
 def test_another_number_of_cells_is_not_our_chip() -> None:

@@ -335,3 +335,93 @@ def test_clear_faults_is_a_command_without_data() -> None:
 def test_any_bytes_are_a_number_or_a_refusal(codec: max34451.Codec, data: bytes) -> None:
     with suppress(DeviceError):
         assert isinstance(codec.decode(data), float | int | None)
+
+
+BIG = max34451.Settings(
+    rails=tuple(Rail(name=f"load_{page}", page=page, switched=page < 12) for page in range(14)), scrub_every=0,
+)
+
+
+def test_twelve_rails_switch_each_by_its_own_name() -> None:
+    bus = Registers()
+    device = ready(bus, BIG)
+    for page in range(12):
+        run(bus, device.switch(f"load_{page}", on=False))
+        assert [bus.pages[p][0x01] for p in range(12)] == [b"\x00"] * (page + 1) + [b"\x80"] * (11 - page)
+
+
+def test_a_pass_of_fourteen_channels_costs_what_it_says() -> None:
+    bus = Registers()
+    device = ready(bus, BIG)
+    before = bus.transactions
+    assert run(bus, device.acquire()) is not None
+    assert bus.transactions - before == 58
+
+
+def in_parts(bus: Registers, channels: int = 2) -> max34451.Device:
+    return ready(bus, msgspec.structs.replace(BIG, channels_a_sample=channels))
+
+
+def test_a_pass_in_parts_holds_the_bus_shortly_and_says_nothing_before_it_is_whole() -> None:
+    bus = Registers()
+    device = in_parts(bus)
+    costs, samples = [], []
+    for _ in range(16):
+        before = bus.transactions
+        samples.append(run(bus, device.acquire()))
+        costs.append(bus.transactions - before)
+    assert max(costs) == 9
+    assert samples[:7] == [None] * 7
+    whole = samples[8]
+    assert whole.voltage_v == tuple(pytest.approx(page + 0.5) for page in range(14))
+    assert whole.on == (True,) * 12 + (None,) * 2
+    assert whole.temperature_c == (pytest.approx(25.16),)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 7, 14, 15, 21])
+def test_every_channel_is_read_again_within_a_pass(channels: int) -> None:
+    bus = Registers()
+    device = in_parts(bus, channels)
+    total = 15
+    for _ in range(2 * total):
+        run(bus, device.acquire())
+    for page in range(14):
+        bus.pages[page][0x8B] = word(100 + page)
+        bus.pages[page][0x7A] = b"\x10"
+    sample = [run(bus, device.acquire()) for _ in range(-(-total // channels))][-1]
+    assert sample.voltage_v == tuple(pytest.approx(0.1 + 0.001 * page) for page in range(14))
+    assert len(sample.faults) == 14
+
+
+def test_a_rail_that_was_switched_is_read_first_and_shows_so_at_once() -> None:
+    bus = Registers()
+    device = in_parts(bus)
+    for _ in range(9):
+        run(bus, device.acquire())
+    run(bus, device.switch("load_11", on=False))
+    bus.pages[11][0x8B] = word(0)
+    sample = run(bus, device.acquire())
+    assert (sample.on[11], sample.voltage_v[11]) == (False, 0.0)
+    assert sample.on[10] is True
+
+
+def test_a_channel_that_was_refused_is_read_again_before_the_turn_goes_on() -> None:
+    bus = Registers()
+    device = in_parts(bus)
+    for _ in range(8):
+        run(bus, device.acquire())
+    bus.pages[5][0x8B] = word(0x7FFF)
+    found = causes(bus, device, 20)
+    assert set(found) == {Cause.IMPLAUSIBLE}
+    assert len(found) >= 15
+    bus.pages[5][0x8B] = word(4321)
+    assert run(bus, device.acquire()).voltage_v[5] == pytest.approx(4.321)
+
+
+def test_after_a_set_up_nothing_older_is_shown() -> None:
+    bus = Registers()
+    device = in_parts(bus)
+    for _ in range(9):
+        run(bus, device.acquire())
+    run(bus, device.initialise())
+    assert run(bus, device.acquire()) is None

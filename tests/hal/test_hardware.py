@@ -133,13 +133,13 @@ def test_a_switch_that_restarts_is_set_anew_before_the_next_transfer() -> None:
 def test_a_star_tracker_that_falls_silent_is_degraded_after_its_time_out_and_ok_again_when_it_speaks() -> None:
     bench = Bench()
     bench.run(2.0)
-    handle = bench.rig.buses["uart2"].inject(Fault(FaultKind.SILENCE))
+    handle = bench.rig.buses["usb3"].inject(Fault(FaultKind.SILENCE))
     bench.run(1.4)
     assert bench.hardware.not_ok() == {}
     bench.run(1.2)
     assert bench.hardware.not_ok() == {"star_tracker": "degraded"}
     assert not bench.hardware.sensors.attitude(bench.now_ns).ok
-    bench.rig.buses["uart2"].clear(handle)
+    bench.rig.buses["usb3"].clear(handle)
     bench.run(1.0)
     assert bench.told("star_tracker") == ["OK", "DEGRADED", "OK"]
 
@@ -156,7 +156,7 @@ def test_a_star_tracker_without_a_solution_still_speaks() -> None:
 def test_a_port_that_is_gone_counts_as_failures_of_the_tracker() -> None:
     bench = Bench()
     bench.run(1.0)
-    bench.rig.buses["uart2"].inject(Fault(FaultKind.ABSENT))
+    bench.rig.buses["usb3"].inject(Fault(FaultKind.ABSENT))
     bench.run(2.6)
     assert bench.hardware.counters()["star_tracker"].by_cause[Cause.ABSENT.value] > 100
     assert bench.hardware.not_ok() == {"star_tracker": "degraded"}
@@ -418,7 +418,7 @@ def test_a_bus_that_comes_late_brings_its_devices_up_and_costs_the_others_nothin
     assert buses.failures == {}
 
 
-@pytest.mark.parametrize("bus", ["spi0", "can0", "uart2", "usb0", "can1", "i2c_a"])
+@pytest.mark.parametrize("bus", ["spi0", "can0", "usb3", "usb0", "can1", "i2c_a"])
 def test_a_bus_that_does_not_come_is_tried_ever_more_rarely(bus: str) -> None:
     bench, shelf, _ = late({bus})
     bench.run(10.0)

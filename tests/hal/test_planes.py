@@ -16,13 +16,14 @@ from drivers.samples import (
     IlluminanceSample,
     ImuSample,
     PowerSample,
+    ResistanceSample,
     SupercapSample,
     TemperatureSample,
     ValveNodeSample,
 )
 from hal.frames import angle_between, multiply, quaternion_from_rotation_vector, rotate, unit
 from hal.manager import BusSlots, ManagedDevice
-from hal.power import BoardPowerPlane
+from hal.power_board import BoardPowerPlane, PowerParts
 from hal.profile import load_board, load_body
 from hal.propulsion import BoardPropulsionPlane, PulsePlan
 from hal.reading import Quality
@@ -171,6 +172,33 @@ def test_magnetic_field_and_temperatures() -> None:
     assert temperatures["pdu"].quality is Quality.ABSENT
 
 
+def warmth(rtd: ResistanceSample, channel: float | None, rtd_timeout_ms: int = 100) -> BoardSensorPlane:
+    """A plane whose node ``rcs_c01`` has a resistance thermometer and a channel of another chip."""
+    thermal = [(managed(TemperatureSample((channel, 3.0)), 1000), ["rcs_c01", "hull"])]
+    return BoardSensorPlane(None, None, (), None, thermal, [(managed(rtd, rtd_timeout_ms), "rcs_c01")])
+
+
+def test_a_node_s_resistance_thermometer_goes_before_another_chip_s_channel() -> None:
+    temperatures = warmth(ResistanceSample(-12.5, 95.0, ()), 7.0).temperatures(0)
+    assert (temperatures["rcs_c01"].value, temperatures["rcs_c01"].quality) == (-12.5, Quality.OK)
+    assert temperatures["hull"].value == 3.0
+
+
+def test_the_channel_serves_while_the_thermometer_is_silent_or_faulty() -> None:
+    plane = warmth(ResistanceSample(-12.5, 95.0, ()), 7.0)
+    assert plane.temperatures(500 * MS)["rcs_c01"].value == 7.0
+    plane = warmth(ResistanceSample(None, None, ("open",)), 7.0)
+    assert plane.temperatures(0)["rcs_c01"].value == 7.0
+
+
+def test_a_thermometer_with_nothing_beside_it_says_how_it_is() -> None:
+    rtds = [(managed(ResistanceSample(-12.5, 95.0, ())), "rcs_c02"), (managed(ResistanceSample(None, 1.0, ())), "tank")]
+    plane = BoardSensorPlane(None, None, (), None, (), rtds)
+    late = plane.temperatures(500 * MS)
+    assert (late["rcs_c02"].value, late["rcs_c02"].quality) == (-12.5, Quality.STALE)
+    assert late["tank"].quality is Quality.ABSENT
+
+
 def test_plane_without_sensors_says_absent() -> None:
     plane = BoardSensorPlane(None, None, (), None, ())
     plane.sense(0)
@@ -187,7 +215,7 @@ def power(volts: float, stack: float) -> BoardPowerPlane:
     battery = managed(PowerSample(volts, 1.5, None, None, None))
     bus = managed(PowerSample(volts - 0.1, 2.0, None, None, None))
     cap = managed(SupercapSample(stack, 27.0, 0.0, None, None, False))
-    return BoardPowerPlane(BODY.power, bus, battery, (cap, 10.0))
+    return BoardPowerPlane(BODY.power, PowerParts(bus=bus, battery=battery, supercap=(cap, 10.0)), ())
 
 
 def test_state_of_charge_from_voltages() -> None:
@@ -209,7 +237,7 @@ def test_a_little_outside_is_sensor_error() -> None:
 
 
 def test_missing_monitors_are_absent() -> None:
-    state = BoardPowerPlane(BODY.power, None, None, None).state(0)
+    state = BoardPowerPlane(BODY.power, PowerParts(), ()).state(0)
     assert state.soc_battery.quality is Quality.ABSENT
     assert state.soc_supercap.quality is Quality.ABSENT
     assert state.bus_voltage_v.value is None

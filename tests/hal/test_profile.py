@@ -206,7 +206,7 @@ def test_geometry_that_cannot_do_six_degrees_of_freedom_is_refused(tmp_path) -> 
         ("role: imu\n", "role: imu_backup\n", "devices", "exactly one device with role imu"),
         ("valve_enable: GPIO27", "valve_enable: GPIO24", "lines", "three different lines"),
         ("valve_enable: GPIO27", "valve_enable: ''", "lines", "three different lines"),
-        ("  uart2:", "  gpio2: {kind: gpio, device: other}\n  uart2:", "buses", "exactly one gpio bus"),
+        ("  usb0:", "  gpio2: {kind: gpio, device: other}\n  usb0:", "buses", "exactly one gpio bus"),
         ("medium_hz: 20", "medium_hz: 100", "rates.medium_hz", "at most a third"),
         ("slow_hz: 2}", "slow_hz: 0.001}", "rates.slow_hz", "allowed"),
         ("bus: can0, address: 0x10", "bus: can0, address: 0", "address", "no node id"),

@@ -207,7 +207,7 @@ _COMMANDS = (
     Command(21, "load", CommandClass.SWITCH, Authority.CONTROLLER,
             "Want a load on or off; shedding and heat still decide whether it is.", (
                 Argument("name", Kind.TEXT, "-", "load of the body that has a rail"),
-                Argument("on", Kind.FLAG, "-", "wanted on"),
+                Argument("enabled", Kind.FLAG, "-", "wanted on"),
             )),
     Command(22, "load_clear", CommandClass.STATUS, Authority.ENGINEER,
             "Let a load that was opened for good, after a short, be tried again; or the dock, after reverse current.", (
@@ -215,7 +215,7 @@ _COMMANDS = (
             )),
     Command(23, "dock_power", CommandClass.EXTERNAL_POWER, Authority.CONTROLLER,
             "Take power from a dock, with soft start, or stop.", (
-                Argument("on", Kind.FLAG, "-", "take it"),
+                Argument("enabled", Kind.FLAG, "-", "take it"),
                 Argument("confirmed", Kind.FLAG, "-", "must be true: nothing is switched without", required=False),
             )),
     Command(24, "sensor_profile", CommandClass.STATUS, Authority.CONTROLLER,

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf, radians
+
+from hal.profile.body import BodyConfig
 
 __all__ = ["CraftLimits", "EnergyFacts", "Facts"]
+
+
+SAFE_VOLTAGE_SHARE = 20.0 / 22.0
+NEAR_SHARE = 0.8
+TRIP_SHARE = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,21 @@ class CraftLimits:
     battery_discharge_c: float | None
     dock_reverse_a: float
 
+    @classmethod
+    def of(cls, body: BodyConfig) -> CraftLimits:
+        """Limits of a body; what CANON section 10.2 says of QIKI in volts and amperes, in the same proportion."""
+        power = body.power
+        low, limit = power.bus.empty_v, power.bus.current_limit_a
+        battery = next((node for node in body.thermal.nodes if node.name == "battery"), None)
+        return cls(
+            bus_low_v=low, bus_safe_v=low * SAFE_VOLTAGE_SHARE, bus_near_a=limit * NEAR_SHARE, bus_limit_a=limit,
+            bus_trip_a=limit * TRIP_SHARE, battery_safe_soc=power.battery.safe_soc,
+            supercap_safe_soc=power.supercap.safe_soc, runaway_rad_s=radians(body.limits.runaway_rate_deg_s),
+            battery_charge_c=None if battery is None else battery.no_charge_below_c,
+            battery_discharge_c=None if battery is None else battery.no_discharge_below_c,
+            dock_reverse_a=-inf if power.dock is None else power.dock.reverse_a,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class EnergyFacts:
@@ -40,6 +63,8 @@ class EnergyFacts:
     """More than the bus's limit is still drawn with everything shed that may be."""
     dock_current_a: float | None = None
     computer_too_hot: bool | None = None
+    heat_unknown: bool = False
+    """No trusted temperature of a store: peaks may go on but not begin."""
     cold_clusters: bool | None = None
     """Some cluster is too cold to be fired."""
 

@@ -47,6 +47,10 @@ def _cool(facts: Facts) -> tuple[Code, ...]:
     return (Code.THERMAL_BLOCK,) if facts.hottest_share is not None and facts.hottest_share >= 1.0 else ()
 
 
+def _heat_known(facts: Facts) -> tuple[Code, ...]:
+    return (Code.THERMAL_TELEM_MISSING,) if facts.energy.heat_unknown else ()
+
+
 def _thrusters(facts: Facts) -> tuple[Code, ...]:
     codes: tuple[Code, ...] = () if facts.propulsion_ready else (Code.RCS_UNAVAILABLE,)
     return codes if facts.propellant_kg > 0.0 else (*codes, Code.WORKING_MASS_LOW)
@@ -71,12 +75,14 @@ def _battery(facts: Facts) -> tuple[Code, ...]:
 
 
 _BOOST: tuple[Check, ...] = (
-    _battery, _supercap_at_boost, _cool, _thrusters, _rates_trusted, _attitude_trusted, _joint,
+    _battery, _supercap_at_boost, _cool, _heat_known, _thrusters, _rates_trusted, _attitude_trusted, _joint,
 )
 CLASS_CHECKS: dict[CommandClass, tuple[Check, ...]] = {
     CommandClass.STATUS: (),
     CommandClass.HOLD: (_cool, _thrusters, _rates_trusted),
-    CommandClass.ZTT_BURN: (_battery, _supercap_at_hold, _cool, _thrusters, _rates_trusted, _attitude_trusted, _joint),
+    CommandClass.ZTT_BURN: (
+        _battery, _supercap_at_hold, _cool, _heat_known, _thrusters, _rates_trusted, _attitude_trusted, _joint,
+    ),
     CommandClass.FTG_BURN: _BOOST,
     CommandClass.OVERRIDE: _BOOST,
     CommandClass.BRAKE: (_thrusters, _joint),

@@ -24,8 +24,6 @@ Answer = list[tuple[Code, str]]
 """Reasons against a burn, each with what was found and what is allowed."""
 HOLD_DUTY = 0.50
 """Most duty of a nozzle between T_hold and T_boost (CANON section 5)."""
-SAFE_SOC = 0.10
-"""State of charge at which SAFE begins (fdir.monitors): no burn may end there."""
 FORCE_SLACK = 1e-3
 """Share of a wanted force that may be missing: the allocator's bounds are that exact at saturation."""
 WH = 3600.0
@@ -33,6 +31,10 @@ WH = 3600.0
 
 def _no_temperatures() -> Mapping[str, Reading[float]]:
     return {}
+
+
+def _gives_anything(_watts: float, _joules: float, _floor_soc: float) -> bool:
+    return True
 
 
 class BurnBudget:
@@ -59,6 +61,8 @@ class BurnBudget:
         self.failed = 0
         """Mask of the nozzles out of use."""
         self.temperatures: Callable[[], Mapping[str, Reading[float]]] = _no_temperatures
+        self.can_give: Callable[[float, float, float], bool] = _gives_anything
+        """Whether the stack delivers so many W, and J in all, without falling below a charge."""
 
     def needs(self, segment: Segment, force: Vec3) -> SegmentNeeds:
         """What a segment needs whose force at level 1 is this (N, body axes), by itself."""
@@ -136,13 +140,25 @@ class BurnBudget:
         if facts is None:
             return found
         if facts.soc_supercap is not None:
-            usable = max(0.0, facts.soc_supercap - SAFE_SOC) * self._body.power.supercap.capacity_wh * WH
+            usable = max(0.0, facts.soc_supercap - facts.limits.supercap_safe_soc) * self._body.power.supercap.capacity_wh * WH
             if not needed.energy_j <= usable:
                 found.append((Code.CAP_LOW, f"{needed.energy_j:.0f} J are needed, {usable:.0f} J can be given"))
+            else:
+                found += self._peak(needed)
         if not needed.propellant_kg <= facts.propellant_kg:
             text = f"{needed.propellant_kg:.2f} kg are needed, {facts.propellant_kg:.2f} kg are left"
             found.append((Code.WORKING_MASS_LOW, text))
         return found + self._heat(needed, facts)
+
+    def _peak(self, needed: SegmentNeeds) -> Answer:
+        """What the stack cannot deliver at once: beyond its limit, or beyond what its resistance lets through."""
+        supercap = self._body.power.supercap
+        if needed.peak_w > supercap.discharge_max_w:
+            return [(Code.PDU_PEAK_DENIED, f"{needed.peak_w:.0f} W with every nozzle open that is used; the stack gives "
+                     f"{supercap.discharge_max_w:g} W")]
+        if needed.energy_j > 0.0 and not self.can_give(needed.peak_w, needed.energy_j, supercap.safe_soc):
+            return [(Code.CAP_LOW, f"the stack cannot deliver {needed.energy_j:.0f} J at {needed.peak_w:.0f} W")]
+        return []
 
     def _heat(self, needed: SegmentNeeds, facts: Facts) -> Answer:
         readings = self.temperatures()
@@ -184,5 +200,5 @@ def _sum(a: SegmentNeeds, b: SegmentNeeds) -> SegmentNeeds:
         a.energy_j + b.energy_j, a.propellant_kg + b.propellant_kg, heat,
         max(a.residual_torque_n_m, b.residual_torque_n_m), max(a.residual_force_n, b.residual_force_n),
         max(a.peak_duty, b.peak_duty), max(a.longest_burn_s, b.longest_burn_s), max(a.early_s, b.early_s),
-        add(a.impulse_n_s, b.impulse_n_s),
+        add(a.impulse_n_s, b.impulse_n_s), max(a.peak_w, b.peak_w),
     )

@@ -20,6 +20,7 @@ from fdir.modes import COAST_SPEED_M_S, Emission, Motion
 from fdir.supervisor import Directives, Supervisor
 from firmware_py.burns import Burns
 from firmware_py.commands import PROFILES, CommandRecord, CommandState, Order, parse
+from firmware_py.energy.manager import EnergyManager
 from firmware_py.gnc.allocation import Allocator
 from firmware_py.gnc.estimator import NavState
 from firmware_py.gnc.guidance import (
@@ -65,6 +66,7 @@ NAVIGATED = frozenset({CommandClass.HOLD, CommandClass.ZTT_BURN, CommandClass.FT
 """Classes of command whose laws start from the navigation state."""
 LEAST_REACH = 1e-3
 """N or N m about an axis below which nozzles count as not reaching it."""
+ENERGY_COMMANDS = frozenset({"load", "load_clear", "dock_power", "sensor_profile"})
 MODE_OF_PHASE = {Phase.BURN: Motion.BURN, Phase.COAST: Motion.COAST, Phase.BRAKE: Motion.BRAKE}
 STEP_CODES = {
     StepOutcome.DONE: (Code.STEP_DONE, Severity.INFO),
@@ -123,6 +125,8 @@ class Commander:
         """Mask of the nozzles that can't fire at a time (ns), beside those that the supervisor has masked."""
         self.lost: Callable[[], int] = _none_lost
         """Mask of the nozzles that are not coming back by themselves, beside those that the supervisor has masked."""
+        self.energy: EnergyManager | None = None
+        """Who switches loads and takes power from a dock; ``None``: nobody, and such commands are refused."""
         self.arming = True
         """Whether arm and enable may be up (commands arm and disarm)."""
         self.target: Target | None = None
@@ -296,9 +300,25 @@ class Commander:
                 self._tell_burn(now_ns)
         elif name == "override_arm":
             self.burns.arm(now_ns, order.source)
+        elif name in ENERGY_COMMANDS:
+            return self._feed(order)
         else:
             self.arming = name == "arm"
             self.burns.disarm()
+        return ()
+
+    def _feed(self, order: Order) -> tuple[Code, ...]:
+        """Commands of the energy side; returns what speaks against one."""
+        energy, arguments = self.energy, order.arguments
+        if energy is None:
+            return (Code.NOT_IMPLEMENTED,)
+        if order.name == "load":
+            return energy.want_load(arguments["name"], arguments["enabled"])
+        if order.name == "load_clear":
+            return energy.clear(arguments["name"])
+        if order.name == "dock_power":
+            return energy.feed_from_dock(arguments["enabled"])
+        energy.set_profile(arguments["profile"])
         return ()
 
     def _fly(self, name: str, law: GuidanceLaw, mode: Motion, facts: Facts) -> tuple[Code, ...]:

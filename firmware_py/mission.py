@@ -56,6 +56,9 @@ class InitialConfig(Struct, frozen=True, forbid_unknown_fields=True):
     temperatures_c: dict[str, Annotated[float, Meta(ge=-120.0, le=160.0)]] = field(default_factory=dict)
     loads_off: tuple[str, ...] = ()
     """Electrical loads of the body that are switched off."""
+    cold_start: bool = False
+    """Nodes start as cold as the body says. Otherwise those with a heater, and what they share their heat with, start
+    as warm as the heaters have kept them before."""
     ambient_c: Annotated[float, Meta(ge=-120.0, le=160.0)] | None = None
     """Temperature around the craft; the body's own if not given."""
     orbit: OrbitConfig | None = None

@@ -12,6 +12,7 @@ import msgspec
 
 from fdir.codes import Severity
 from firmware_py.clock import Clock, Meter
+from firmware_py.energy.computer import ComputerPort
 from firmware_py.journal import Journal
 from firmware_py.mission import MissionConfig, Sequencer, parse_epoch
 from firmware_py.scheduler import EventCode, Member, Scheduler, TimingSummary
@@ -64,6 +65,9 @@ class Program:
         on_idle: what to do with the time left before the next tick.
         more_members: further members of the scheduler's table, after the software's own (a rig's computing load).
         worker: who brings a hung bus back: at once on simulated buses, a thread that only waits on real ones.
+        computer: the flight computer's own temperature and speed.
+
+    Loads that the mission has off are not wanted from the start on.
 
     Raises:
         ConfigError: the board, the body or the mission cannot be flown together.
@@ -73,6 +77,7 @@ class Program:
         self, profile: Profile, mission: MissionConfig, buses: Mapping[str, Any], clock: Clock, meter: Meter,
         journal: Journal, expected_digest: str | None = None, on_idle: Callable[[int], None] | None = None,
         more_members: Sequence[Member] = (), worker: Callable[[], Worker] = InlineWorker,
+        computer: ComputerPort | None = None,
     ) -> None:
         profile = fit_window(profile)
         self.profile = profile
@@ -81,8 +86,11 @@ class Program:
         self.journal = journal
         self.hardware = Hardware(profile, buses, worker)
         self.software = FlightSoftware(
-            profile, self.hardware, Sequencer(mission.steps), parse_epoch(mission.epoch), expected_digest, journal
+            profile, self.hardware, Sequencer(mission.steps), parse_epoch(mission.epoch), expected_digest, journal,
+            computer,
         )
+        for name in mission.initial.loads_off:
+            self.software.energy.want_load(name, False)
         self.scheduler = Scheduler(
             profile.board.rates, (*self.software.members(), *more_members), clock, self._on_event,
             self.software.on_overrun_stop, self.software.feed_watchdog, meter, on_idle,

@@ -157,6 +157,7 @@ CHECK_TEXT = {
     "_supercap_at_hold": "SoC_cap known and at or above T_hold",
     "_supercap_at_boost": "SoC_cap known and at or above T_boost",
     "_cool": "no thermal node at its trip",
+    "_heat_known": "temperatures of battery and supercapacitor known",
     "_thrusters": "propulsion ready, propellant left",
     "_rates_trusted": "inertial unit good",
     "_attitude_trusted": "attitude known",

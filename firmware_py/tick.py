@@ -13,11 +13,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fdir.codes import Code, Severity
-from fdir.facts import Facts
+from fdir.facts import CraftLimits, Facts
 from fdir.modes import Motion
 from fdir.pulse_gate import PulseGate
 from fdir.supervisor import Directives, Supervisor
 from firmware_py.commander import Commander
+from firmware_py.energy.computer import ComputerPort
+from firmware_py.energy.manager import EnergyManager
+from firmware_py.energy.snapshot import energy_snapshot
 from firmware_py.gnc.allocation import Allocator
 from firmware_py.gnc.authority import force_ceiling_n
 from firmware_py.gnc.cluster_heat import ClusterHeat
@@ -70,13 +73,14 @@ class FlightSoftware:
         epoch_ns: UTC of flight time zero, ns since 1970.
         expected_digest: hardware profile hash that the mission was made for; ``None`` takes any.
         journal: where events, commands and rows go.
+        computer: the flight computer's own temperature and speed, where they can be reached.
 
     ``late_ticks``, the late ticks in a row, is told by whoever runs the scheduler.
     """
 
     def __init__(
         self, profile: Profile, hardware: Hardware, sequencer: Sequencer, epoch_ns: int, expected_digest: str | None,
-        journal: Journal,
+        journal: Journal, computer: ComputerPort | None = None,
     ) -> None:
         body = profile.body
         self.profile = profile
@@ -99,6 +103,10 @@ class FlightSoftware:
         self.commander.unavailable = lambda now_ns: self.modulator.blocked(now_ns) | hardware.propulsion.unavailable()
         self.commander.lost = lambda: self._silent
         self.commander.burns.budget.temperatures = lambda: self.temperatures
+        self.energy = EnergyManager(body, hardware.power, journal.event, computer)
+        self.commander.energy = self.energy
+        self.commander.burns.budget.can_give = self.energy.can_give
+        self._limits = CraftLimits.of(body)
         self.propellant_kg = body.mass.propellant_kg
         self.plan = PulsePlan.shut(len(body.propulsion.nozzles), body.propulsion.window_ms)
         self.power: PowerState = hardware.power.state(0)
@@ -113,6 +121,7 @@ class FlightSoftware:
         self._window_ticks = body.propulsion.window_ms * profile.board.rates.fast_hz // 1000
         self._window_start_ns = 0
         self._exhaust_speed = body.propulsion.specific_impulse_s * STANDARD_GRAVITY
+        self._valve_w = body.propulsion.valve_power_w
         self._thrusts = tuple(nozzle.thrust_n for nozzle in body.propulsion.nozzles)
         self._directives = Directives(True, False, frozenset(), False)
         self._self_test: bool | None = None
@@ -124,19 +133,18 @@ class FlightSoftware:
         self._turned: Vec3 | None = (0.0, 0.0, 0.0)
         self._last_fix: tuple[int, Quaternion] | None = None
         self._rate_disagreement: float | None = None
-        self._hottest: float | None = None
         self._enabled = False
         self._lowering = False
         """Arm and enable must be low and have not both read back so yet."""
         self._recut = False
-        self._shares: dict[str, float] = {}
         self._lines_follow = True
         self._nodes_ready = False
         self._pulse_mask = 0
         self._open_ms = [0] * len(self._thrusts)
         """Open time of each nozzle since its cluster's heat was last reckoned."""
         self._heat_ns = 0
-        self._too_hot = 0
+        self._barred = 0
+        """Nozzles of clusters that are too hot or too cold to be fired."""
         self._silent = self._silent_before = 0
         """Nozzles of nodes that have been out of reach for a while; a node that is reset comes back sooner."""
         self._price = self.heat.costs()
@@ -156,7 +164,8 @@ class FlightSoftware:
             Member("survey", self.survey, medium, 0, 500, True),
             Member("mission", self.fly_mission, medium, 1, 300, False),
             Member("telemetry", self.telemetry, medium, 2, 500, False),
-            # 0.2 ms; 2 ms when heat or charge have changed what nozzles cost.
+            Member("energy", self.feed, medium, 4, 500, True),
+            # 0.3 ms; 2 ms when heat or charge have changed what nozzles cost.
             Member("housekeeping", self.housekeeping, slow, 3, 2000, False),
         )
 
@@ -220,7 +229,7 @@ class FlightSoftware:
             return
         nav = self.estimator.nav
         target = self.commander.guide(now_ns, nav, facts, self._directives)
-        failed = self._failed_mask() | self.hardware.propulsion.unavailable() | self._too_hot
+        failed = self._failed_mask() | self.hardware.propulsion.unavailable() | self._barred
         if target is None:
             plan, emitted = self.modulator.shut(now_ns), NOTHING
         else:
@@ -272,7 +281,6 @@ class FlightSoftware:
             self._field_t = field.t_ns
             estimator.on_magnetic(now_ns, field.value, age_ns=now_ns - field.t_ns)
         estimator.medium(now_ns)
-        self.power = self.hardware.power.state(now_ns)
         self.hardware.survey(now_ns)
         self._nodes_ready = self.hardware.propulsion.state().some_ready
         while self.hardware.health_events:
@@ -296,21 +304,22 @@ class FlightSoftware:
         self.journal.snapshot(now_ns, self.snapshot(now_ns))
         self.journal.medium_row(now_ns, self._row)
 
+    def feed(self, now_ns: int) -> None:
+        """Who gets how much power: stores, shedding, loads, chargers, dock and budget."""
+        self.power = self.hardware.power.state(now_ns)
+        self.energy.medium(now_ns, self.power, self.supervisor.modes.motion, self._firing_w(now_ns))
+
     # -- slow: housekeeping
 
     def housekeeping(self, now_ns: int) -> None:
         """Temperatures, self-test, and what changes slowly."""
         self.temperatures = self.hardware.sensors.temperatures(now_ns)
-        for node in self.profile.body.thermal.nodes:
-            reading = self.temperatures.get(node.name)
-            if reading is not None and reading.ok and reading.value is not None:
-                # A node that falls silent keeps its last share: a hot node must not cool by losing its sensor.
-                self._shares[node.name] = (reading.value - node.warn_c) / max(node.trip_c - node.warn_c, 1e-9)
-        self._hottest = max(self._shares.values(), default=None)
         mass_kg = self.profile.body.mass.dry_kg + max(0.0, self.propellant_kg)
         self.estimator.navigation.set_mass(mass_kg)
         self.controller.set_mass(mass_kg)
         self._follow_heat(now_ns)
+        modelled = {name: celsius for name, celsius in self.heat.temperatures_c.items() if name in self.heat.clusters}
+        self.energy.slow(now_ns, self.temperatures, modelled, self.supervisor.modes.motion)
         unavailable = self.hardware.propulsion.unavailable()
         self._silent = unavailable & self._silent_before if unavailable else 0
         self._silent_before = unavailable
@@ -324,8 +333,11 @@ class FlightSoftware:
         heat.step((now_ns - self._heat_ns) * 1e-9, [ms * 1e-3 for ms in self._open_ms], measured)
         self._heat_ns = now_ns
         self._open_ms = [0] * len(self._open_ms)
-        self._too_hot = heat.barred(self.modulator.blocked(now_ns))
-        factors = heat.costs(soc_supercap=_usable(self.power.soc_supercap))
+        self._barred = heat.barred(self.modulator.blocked(now_ns))
+        for nozzle, cluster in enumerate(self.supervisor.clusters):
+            if cluster in self.energy.barred_clusters:
+                self._barred |= 1 << nozzle
+        factors = heat.costs(soc_supercap=self.energy.soc_supercap)
         if abs(factors / self._price - 1.0).max() > NEW_PRICE:
             self._price = factors
             self.allocator.set_costs(factors)
@@ -367,9 +379,12 @@ class FlightSoftware:
         a, b, c, d, e, f = impulse
         wanted = (a / window_s, b / window_s, c / window_s, d / window_s, e / window_s, f / window_s)
         shaped = self.policy.shape(mode, wanted, failed)
-        if shaped.wrench == wanted:
+        share = self.energy.rcs_share
+        if shaped.wrench == wanted and share == 1.0:
             return impulse
         a, b, c, d, e, f = shaped.wrench
+        # What the distribution unit throttles in power is missing in force (CANON section 5).
+        a, b, c, d, e, f = share * a, share * b, share * c, share * d, share * e, share * f
         return (a * window_s, b * window_s, c * window_s, d * window_s, e * window_s, f * window_s)
 
     def _expected_push(self, now_ns: int) -> TickImpulse | None:
@@ -406,7 +421,8 @@ class FlightSoftware:
         self._last_fix = (exposed_ns, quaternion)
 
     def _gather(self, now_ns: int) -> Facts:
-        power, observer, navigation = self.power, self.estimator.observer, self.estimator.navigation
+        power, energy = self.power, self.energy
+        observer, navigation = self.estimator.observer, self.estimator.navigation
         imu = self.hardware.sensors.imu()
         battery = self.temperatures.get("battery")
         store = self.profile.body.power.supercap
@@ -415,18 +431,19 @@ class FlightSoftware:
             self._rate_disagreement = None
         return Facts(
             t_ns=now_ns, hash_matches=self._hash_matches, self_test_passed=self._self_test,
-            soc_battery=power.soc_battery.value if power.soc_battery.ok else None,
-            soc_supercap=power.soc_supercap.value if power.soc_supercap.ok else None,
+            soc_battery=energy.soc_battery, soc_supercap=energy.soc_supercap,
             boost_soc=store.boost_soc, hold_soc=store.hold_soc,
             bus_voltage_v=power.bus_voltage_v.value if power.bus_voltage_v.ok else None,
             bus_current_a=power.bus_current_a.value if power.bus_current_a.ok else None,
             battery_temperature_c=battery.value if battery is not None and battery.ok else None,
-            hottest_share=self._hottest, imu_ok=imu.ok, imu_repeats=self._repeats, rate_rad_s=norm(observer.rate),
+            hottest_share=energy.heat.hottest_share, imu_ok=imu.ok, imu_repeats=self._repeats,
+            rate_rad_s=norm(observer.rate),
             rate_disagreement_rad_s=self._rate_disagreement, attitude_known=self.estimator.filter.known,
             speed_m_s=norm(navigation.velocity), propellant_kg=max(0.0, self.propellant_kg),
             propulsion_ready=self._may_push() and self._nodes_ready, settled=commander.settled,
             segment_done=commander.segment_done, target_range_m=self.estimator.relative.range_m,
             bridge_allowed=False, detached=True, joint_locked_unrated=False, late_ticks=self.late_ticks,
+            limits=self._limits, energy=energy.facts,
         )
 
     def _accuse(self, verdicts: list[ThrusterVerdict], facts: Facts) -> None:
@@ -435,6 +452,12 @@ class FlightSoftware:
             self.supervisor.nozzle_failed(verdict.nozzle, verdict.fault.value.replace("_", " "), facts)
             # What was planned with that nozzle goes wrong: plan anew at once, not at the window's end.
             self._recut = True
+
+    def _firing_w(self, now_ns: int) -> float:
+        """Mean power of the valves over the present window."""
+        if now_ns - self._window_start_ns >= self._window_ns:
+            return 0.0
+        return self._valve_w * sum(self.plan.on_ms) / self.plan.window_ms
 
     def _failed_mask(self) -> int:
         mask = 0
@@ -545,8 +568,8 @@ class FlightSoftware:
             "position_error_m": None if position is None else norm(subtract(nav.position, position)),
             "target_quaternion": attitude,
             "target_position_m": position,
-            "soc_battery": _usable(power.soc_battery),
-            "soc_supercap": _usable(power.soc_supercap),
+            "soc_battery": self.energy.soc_battery,
+            "soc_supercap": self.energy.soc_supercap,
             "bus_voltage_v": _usable(power.bus_voltage_v),
             "bus_current_a": _usable(power.bus_current_a),
             "battery_current_a": _usable(power.battery_current_a),
@@ -564,6 +587,7 @@ class FlightSoftware:
             "failure_causes": self.hardware.failure_causes(),
             "bus_recoveries": self.hardware.recoveries(),
             **self._agreement(),
+            **energy_snapshot(self.energy),
         }
 
     def _agreement(self) -> dict[str, Any]:

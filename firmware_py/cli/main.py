@@ -15,6 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from firmware_py.cli.body import body_app
+from firmware_py.cli.energy import energy_app
 
 __all__ = ["app", "main"]
 
@@ -28,6 +29,7 @@ app = typer.Typer(
 hil = typer.Typer(no_args_is_help=True, help="Fly scenarios on the embedded rig.")
 app.add_typer(hil, name="hil")
 app.add_typer(body_app, name="body")
+app.add_typer(energy_app, name="energy")
 
 FileArgument = Annotated[Path, typer.Argument(help="A black box (.mcap) or the folder of a flight.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]

@@ -7,7 +7,7 @@ board and seed alone.
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import radians
 from pathlib import Path
@@ -18,22 +18,34 @@ import msgspec
 from fdir.codes import Severity
 from firmware_py import __version__
 from firmware_py.clock import Meter, PacedClock, RealMeter, SimClock
-from firmware_py.mission import FaultConfig, MissionConfig, StepOutcome, StepRecord, find_mission, parse_epoch
+from firmware_py.mission import (
+    FaultConfig,
+    MissionConfig,
+    OrbitConfig,
+    StepOutcome,
+    StepRecord,
+    find_mission,
+    parse_epoch,
+)
 from firmware_py.program import Program, fit_window
 from firmware_py.recorder.flight import FlightRecorder
 from firmware_py.recorder.tap import TapLog
 from firmware_py.report.figures import check_expectations
 from firmware_py.scheduler import Member, RateGroup, TimingSummary
 from hal.frames import quaternion_from_euler
-from hal.profile import ConfigError, Profile
+from hal.profile import BodyConfig, ConfigError, Profile
 from hal.profile.loader import find_config
-from hil.plant.world import InitialState, Truth
+from hil.plant.orbit import Orbit
+from hil.plant.world import InitialState, Truth, World
 from hil.rig import FAULTS, Rig, check_fault
 
 __all__ = ["FlightResult", "RigFlight", "check_mission", "new_folder", "tabled_truth"]
 
 NS = 1_000_000_000
 TRUTH_PERIOD_NS = 50_000_000
+PROCESSOR = "processor"
+SHARED_W_K = 1.0
+"""Conductance from which two nodes are about as warm as each other."""
 AFTER_LAST_STEP_NS = NS // 2
 COMPUTER_FAULTS = {"cpu_late": ("ms", "ticks")}
 """Faults of the flight computer itself; all others are the rig's. cpu_late: so many ticks take so much longer."""
@@ -117,7 +129,15 @@ def _check_fault(fault: FaultConfig, profile: Profile) -> None:
         raise ValueError(f"{fault.kind} lasts for its ticks; for_s has no meaning")
 
 
-def tabled_truth(truth: Truth, violations: int) -> dict[str, Any]:
+TRUTHS = (
+    "array_max_w", "panel_wanted", "panel_v", "dock_w", "valve_w", "peak_w", "unserved_w", "spilled_w", "bus_on",
+    "longest_under_s", "cold_charge_j", "balance_error_j", "flowed_j", "illumination", "battery_current_a",
+    "supercap_current_a", "supercap_voltage_v",
+)
+"""Columns of the truth channel that are recorded as the rig has them."""
+
+
+def tabled_truth(truth: Truth, violations: int, bus_limit_a: float) -> dict[str, Any]:
     """A row of the truth channel."""
     return {
         "position_m": truth.position, "velocity_m_s": truth.velocity, "quaternion": truth.quaternion,
@@ -125,8 +145,28 @@ def tabled_truth(truth: Truth, violations: int) -> dict[str, Any]:
         "total_impulse_n_s": truth.total_impulse_n_s, "open_mask": truth.open_mask, "soc_battery": truth.soc_battery,
         "soc_supercap": truth.soc_supercap, "bus_voltage_v": truth.bus_voltage_v, "bus_current_a": truth.bus_current_a,
         "array_w": truth.array_w, "load_w": truth.load_w, "harvested_j": truth.harvested_j,
-        "temperatures_c": dict(truth.temperatures_c), "pulse_rule_violations": violations,
+        "temperatures_c": dict(truth.temperatures_c), "pulse_rule_violations": violations, "bus_limit_a": bus_limit_a,
+        **{name: getattr(truth, name) for name in TRUTHS},
     }
+
+
+class RigComputer:
+    """The flight computer of the rig: its load is as fast as it is told. Its warmth shows on the core node's sensor."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._loads = world.power.load_names()
+
+    def temperature_c(self) -> float | None:
+        """No sensor of its own."""
+        return None
+
+    def set_share(self, share: float) -> bool:
+        """Throttle the processor's load."""
+        if PROCESSOR not in self._loads:
+            return False
+        self._world.power.set_share(PROCESSOR, share)
+        return True
 
 
 class _Due:
@@ -168,12 +208,10 @@ class RigFlight:
         self.profile = fit_window(profile)
         epoch_ns = parse_epoch(mission.epoch)
         try:
-            self.rig = Rig(self.profile, _initial(mission, epoch_ns), seed)
+            self.rig = Rig(self.profile, _initial(mission, profile.body, epoch_ns), seed)
         except (ValueError, TypeError, IndexError) as error:
             # Settings that the simulated chip of a part cannot play.
             raise ConfigError(profile.board.board, None, "devices", str(error)) from None
-        for name in mission.initial.loads_off:
-            self.rig.world.set_load(name, False)
         self._faults = [_Due(fault) for fault in mission.faults]
         self._pending = list(self._faults)
         self._late_ns = self._late_ticks = 0
@@ -200,11 +238,19 @@ class RigFlight:
         try:
             self.program = Program(
                 self.profile, mission, buses, self.clock, self.meter, self.recorder, mission.hardware_profile_hash,
-                more_members=(load,) if loaded else (),
+                more_members=(load,) if loaded else (), computer=RigComputer(self.rig.world),
             )
         except BaseException:
             self.recorder.discard()
             raise
+
+        self._switch_off(mission.initial.loads_off)
+
+    def _switch_off(self, loads: Iterable[str]) -> None:
+        """Loads that nobody wants and that have no rail: by their own switch. The others are the flight software's."""
+        for name in loads:
+            if name not in self.program.hardware.power.switched:
+                self.rig.world.set_load(name, False)
 
     def run(self, each: Callable[[RigFlight], None] | None = None) -> FlightResult:
         """Fly to the end of the mission or its duration; ``each`` is called every tenth of a second of flight."""
@@ -226,7 +272,7 @@ class RigFlight:
                     if self._finished_ns is not None and now - self._finished_ns >= AFTER_LAST_STEP_NS:
                         break
             self.rig.checker.finish(clock.now_ns())
-            self.recorder.truth(clock.now_ns(), tabled_truth(self.rig.truth(), self.rig.checker.total))
+            self.recorder.truth(clock.now_ns(), self._truth_row())
             timing = program.timing()
             if self.paced:
                 self.recorder.timing(clock.now_ns(), timing.as_dict())
@@ -244,7 +290,11 @@ class RigFlight:
         self.rig.advance(t_ns)
         if t_ns >= self._next_truth_ns:
             self._next_truth_ns += TRUTH_PERIOD_NS
-            self.recorder.truth(t_ns, tabled_truth(self.rig.truth(), self.rig.checker.total))
+            self.recorder.truth(t_ns, self._truth_row())
+
+    def _truth_row(self) -> dict[str, Any]:
+        limit_a = self.profile.body.power.bus.current_limit_a
+        return tabled_truth(self.rig.truth(), self.rig.checker.total, limit_a)
 
     def _compute(self, _now_ns: int) -> None:
         """Stands in for computing that takes too long: it ends late, inside the tick."""
@@ -291,15 +341,36 @@ class RigFlight:
             self._finished_ns = now_ns
 
 
-def _initial(mission: MissionConfig, epoch_ns: int) -> InitialState:
+def warmed(body: BodyConfig) -> dict[str, float]:
+    """Start temperatures of a craft whose heaters have been on: heated nodes, and those coupled to them strongly, are
+    no colder than where the heater goes off. By node, deg C; nodes that are warm enough are left out."""
+    start = {node.name: node.start_c for node in body.thermal.nodes}
+    warm: dict[str, float] = {}
+    for heater in body.thermal.heaters:
+        shared = {name for coupling in body.thermal.couplings for name in coupling.between
+                  if heater.node in coupling.between and coupling.conductance_w_k >= SHARED_W_K}
+        for name in {heater.node, *shared}:
+            if start[name] < heater.off_c:
+                warm[name] = max(warm.get(name, heater.off_c), heater.off_c)
+    return warm
+
+
+def _initial(mission: MissionConfig, body: BodyConfig, epoch_ns: int) -> InitialState:
     start = mission.initial
+    before = {} if start.cold_start else warmed(body)
     roll, pitch, yaw = (radians(x) for x in start.attitude_deg)
     x, y, z = (radians(x) for x in start.rate_deg_s)
     return InitialState(
         epoch=epoch_ns, position=start.position_m, velocity=start.velocity_m_s,
         quaternion=quaternion_from_euler(roll, pitch, yaw), rate=(x, y, z), soc_battery=start.soc_battery,
-        soc_supercap=start.soc_supercap, temperatures_c=start.temperatures_c,
+        soc_supercap=start.soc_supercap, temperatures_c={**before, **start.temperatures_c}, ambient_c=start.ambient_c,
+        orbit=orbit_of(start.orbit), lighting=start.lighting,
     )
+
+
+def orbit_of(config: OrbitConfig | None) -> Orbit | None:
+    """The rig's orbit of a scenario's."""
+    return None if config is None else Orbit(config.altitude_km, config.beta_deg, config.phase_deg / 360.0)
 
 
 def peak_resident_mb() -> float:

@@ -65,7 +65,8 @@ class Slice(NamedTuple):
 class SegmentNeeds:
     """What one segment takes.
 
-    ``energy_j`` is drawn by its valves, ``cluster_heat_j`` goes into each cluster. ``residual_torque_n_m`` and
+    ``energy_j`` is drawn by its valves, at most ``peak_w`` with every nozzle that is used open at once,
+    ``cluster_heat_j`` goes into each cluster. ``residual_torque_n_m`` and
     ``residual_force_n`` are what the nozzles make beside the wanted wrench, at worst. ``peak_duty`` is that of the
     busiest nozzle, ``longest_burn_s`` the longest time that a nozzle has to stay open without a pause, and
     ``early_s`` by how much a nozzle is wanted before its cooldown from an earlier longest burn has ended.
@@ -81,6 +82,7 @@ class SegmentNeeds:
     longest_burn_s: float
     early_s: float
     impulse_n_s: Vec3
+    peak_w: float = 0.0
 
 
 class BurnClock:
@@ -188,6 +190,7 @@ def burn_needs(
     on = np.zeros(allocator.count)
     impulse = np.zeros(3)
     torque = force = peak = 0.0
+    used = 0
     firing = _Firing.of((0.0,) * 6, allocator, failed)
     for wrench, length in slices:
         share = firing.share_of(wrench)
@@ -195,6 +198,7 @@ def burn_needs(
             firing, share = _Firing.of(wrench, allocator, failed), 1.0
         torque, force = max(torque, share * firing.torque_off), max(force, share * firing.force_off)
         peak = max(peak, share * firing.peak)
+        used = max(used, int(np.count_nonzero(firing.duty > USED)) if share > 0.0 else 0)
         on += firing.duty * (share * length)
         impulse += firing.made * (share * length)
         clock.add((firing.duty * share).tolist(), length)
@@ -205,5 +209,5 @@ def burn_needs(
     return SegmentNeeds(
         prop.valve_power_w * float(on.sum()),
         float(allocator.thrust @ on) / (prop.specific_impulse_s * STANDARD_GRAVITY),
-        heat, torque, force, peak, clock.longest_s, clock.early_s, (x, y, z),
+        heat, torque, force, peak, clock.longest_s, clock.early_s, (x, y, z), prop.valve_power_w * used,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from firmware_py.mission import ExpectConfig, load_mission
 from firmware_py.recorder import RecordError
 from firmware_py.recorder.reader import Flight, read_flight
-from firmware_py.report.figures import FlightData, Row
+from firmware_py.report.scope import FlightData, Row
 from hal.profile import ConfigError
 
 __all__ = ["expectations_of", "flight_data", "open_flight"]

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from fdir.codes import Severity
 from firmware_py.mission import StepOutcome
-from firmware_py.report.figures import FIGURES, FlightData, Row, Value, Verdict, at_the_end, flown_steps, summary
+from firmware_py.report.figures import FIGURES, Verdict, at_the_end, flown_steps, summary
+from firmware_py.report.scope import FlightData, Row, Value
 
 __all__ = ["format_value", "write_page"]
 

@@ -25,7 +25,8 @@ from matplotlib.ticker import FuncFormatter
 
 from fdir.codes import Severity
 from firmware_py.mission import ExpectConfig
-from firmware_py.report.figures import FlightData, Row, window_of
+from firmware_py.report.figures import window_of
+from firmware_py.report.scope import FlightData, Row
 
 __all__ = ["draw_all", "draw_energy", "draw_mission", "draw_path"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fdir.codes import Code
+from fdir.facts import EnergyFacts
 from fdir.gating import CLASS_CHECKS, CONFIRMED, SAFE_ALLOWED, CommandClass, confirmation, gate
 from fdir.modes import Motion
 
@@ -37,6 +38,8 @@ def test_every_class_has_its_checks_and_passes_nominal_facts(facts) -> None:
         (C.BRAKE, {"propellant_kg": 0.0}, Code.WORKING_MASS_LOW),
         (C.BRAKE, {"joint_locked_unrated": True}, Code.BAYONET_UNSAFE),
         (C.TRANSMIT, {"hottest_share": 1.2}, Code.THERMAL_BLOCK),
+        (C.ZTT_BURN, {"energy": EnergyFacts(heat_unknown=True)}, Code.THERMAL_TELEM_MISSING),
+        (C.FTG_BURN, {"energy": EnergyFacts(heat_unknown=True)}, Code.THERMAL_TELEM_MISSING),
         (C.SWITCH, {"soc_battery": 0.10}, Code.BAT_LOW),
         (C.EXTERNAL_POWER, {"hottest_share": 1.0}, Code.THERMAL_BLOCK),
     ],

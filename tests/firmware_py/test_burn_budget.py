@@ -18,6 +18,7 @@ from firmware_py.gnc.thrust_profile import Level, Segment, ThrustProfile
 from hal.frames import IDENTITY, quaternion_from_rotation_vector
 from hal.profile import load_body
 from hal.reading import Quality, Reading
+from tests.firmware_py.energy_craft import WorldCraft
 
 BODY = load_body("qiki-t")
 ALLOCATOR = Allocator(BODY)
@@ -98,6 +99,82 @@ def test_charge_bounds_level_and_duty(
     """CANON section 5: boost from T_boost 0.60 on, at most half duty from T_hold 0.30 on."""
     told(budget, facts, soc_supercap=soc)
     assert codes_of(budget.answer(level, dataclasses.replace(LITTLE, peak_duty=duty))) == codes
+
+
+# -- what the stack delivers at once
+
+MOST_W = BODY.power.supercap.discharge_max_w
+
+
+@pytest.mark.parametrize(("peak_w", "codes"), [(MOST_W, ()), (MOST_W + 0.1, (Code.PDU_PEAK_DENIED,))])
+def test_more_power_than_the_stack_gives_is_denied(budget: BurnBudget, peak_w: float, codes: tuple[Code, ...]) -> None:
+    answer = budget.answer(Level.ZTT, dataclasses.replace(LITTLE, peak_w=peak_w))
+    assert codes_of(answer) == codes
+    assert all(f"{MOST_W:g} W" in why for _, why in answer)
+
+
+def test_the_stack_is_asked_for_the_burn_s_own_power_and_energy_down_to_the_safe_mark(budget: BurnBudget) -> None:
+    asked: list[tuple[float, float, float]] = []
+
+    def can_give(watts: float, joules: float, floor_soc: float) -> bool:
+        asked.append((watts, joules, floor_soc))
+        return False
+
+    budget.can_give = can_give
+    answer = budget.answer(Level.ZTT, dataclasses.replace(LITTLE, peak_w=80.0))
+    assert asked == [(80.0, LITTLE.energy_j, BODY.power.supercap.safe_soc)]
+    assert answer == [(Code.CAP_LOW, "the stack cannot deliver 40 J at 80 W")]
+
+
+def test_a_stack_that_delivers_it_lets_it_through_and_one_that_is_empty_is_not_asked(
+    budget: BurnBudget, facts: Callable[..., Facts]
+) -> None:
+    asked: list[float] = []
+    budget.can_give = lambda watts, joules, floor: asked.append(watts) is None
+    assert budget.answer(Level.ZTT, dataclasses.replace(LITTLE, peak_w=80.0)) == []
+    told(budget, facts, soc_supercap=0.301)
+    assert codes_of(budget.answer(Level.ZTT, dataclasses.replace(LITTLE, peak_w=80.0, energy_j=1e5))) == (Code.CAP_LOW,)
+    assert asked == [80.0]
+
+
+def test_a_burn_of_no_energy_asks_nothing_of_the_stack(budget: BurnBudget) -> None:
+    budget.can_give = lambda watts, joules, floor: False
+    assert budget.answer(Level.ZTT, dataclasses.replace(LITTLE, energy_j=0.0, peak_w=0.0)) == []
+
+
+@pytest.mark.parametrize(("left", "codes"), [(-1.0, (Code.CAP_LOW,)), (1.0, ())])
+def test_no_burn_ends_where_safe_begins(
+    budget: BurnBudget, facts: Callable[..., Facts], left: float, codes: tuple[Code, ...]
+) -> None:
+    """The limit is the body's own."""
+    supercap = BODY.power.supercap
+    told(budget, facts, soc_supercap=0.7)
+    usable = (0.7 - supercap.safe_soc) * supercap.capacity_wh * 3600.0
+    assert codes_of(budget.answer(Level.ZTT, dataclasses.replace(LITTLE, energy_j=usable - left))) == codes
+
+
+def test_an_old_stack_refuses_what_a_new_one_gives(facts: Callable[..., Facts]) -> None:
+    """By the estimator of the energy side: its resistance takes the voltage that the power would need."""
+    push = dataclasses.replace(LITTLE, peak_w=200.0, energy_j=400.0)
+    answers = []
+    for factor in (1.0, 6.0):
+        craft = WorldCraft(soc_supercap=0.65)
+        craft.power.set_supercap_esr_factor(factor)
+        craft.fly(20.0)
+        made = BurnBudget(BODY, ALLOCATOR)
+        made.can_give = craft.manager.can_give
+        answers.append(codes_of(told(made, facts, soc_supercap=craft.manager.soc_supercap).answer(Level.ZTT, push)))
+    assert answers == [(), (Code.CAP_LOW,)]
+
+
+def test_a_profile_is_costed_by_its_fullest_segment(budget: BurnBudget) -> None:
+    push = ThrustProfile((Segment(0.5, 20.0, (1.0, 0.0, 0.0)), Segment(0.5, 50.0, (1.0, 0.0, 0.0))))
+    asked: list[tuple[float, float]] = []
+    budget.can_give = lambda watts, joules, floor: asked.append((watts, joules)) is None
+    assert budget.accept(push, CEILING, IDENTITY, REST) == []
+    assert len(asked) == 3
+    assert asked[-1][0] == max(watts for watts, _ in asked)
+    assert asked[-1][1] == pytest.approx(asked[0][1] + asked[1][1])
 
 
 def test_without_facts_nothing_is_let_through() -> None:

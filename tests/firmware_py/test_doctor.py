@@ -36,8 +36,9 @@ GOOD = {
     "sys/class/net/can1/type": "280",
     "sys/class/net/can1/flags": "0x40081",
     **dict.fromkeys((
-        "dev/i2c-1", "dev/i2c-3", "dev/spidev0.0", "dev/spidev0.1", "dev/spidev1.0", "dev/spidev1.1", "dev/spidev1.2",
-        "dev/spidev1.3", "dev/spidev1.4", "dev/ttyAMA2", "dev/ttyUSB0", "dev/ttyUSB1", "dev/ttyUSB2", "dev/gpiochip0",
+        "dev/i2c-1", "dev/i2c-3", "dev/i2c-6", "dev/spidev0.0", "dev/spidev0.1", "dev/spidev1.0", "dev/spidev1.1",
+        "dev/spidev1.2", "dev/spidev1.3", "dev/spidev1.4", "dev/ttyUSB0", "dev/ttyUSB1", "dev/ttyUSB2", "dev/ttyUSB3",
+        "dev/gpiochip0",
     ), ""),
 }
 BOARD = load_board("qiki-rpi")
@@ -72,7 +73,7 @@ def by_name(checks: list[Check]) -> dict[str, Check]:
 def test_a_board_as_it_should_be_passes_every_check(tmp_path: Path) -> None:
     checks = inspect(BOARD, computer(tmp_path), SimClock())
     assert [check for check in checks if check.status is not Status.PASS] == []
-    assert len(checks) == 14 + 16 + 5
+    assert len(checks) == 14 + 17 + 5
 
 
 def test_whatever_is_not_good_names_a_next_step(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_without_a_board_no_device_is_looked_for_and_no_library_is_demanded(tmp_
         ("bus can0 (can)", "sys/class/net/can0/type", None, Status.MISSING),
         ("bus i2c_a (i2c)", "dev/i2c-1", None, Status.MISSING),
         ("bus spi0 (spi) select 0", "dev/spidev0.0", None, Status.MISSING),
-        ("bus uart2 (serial)", "dev/ttyAMA2", None, Status.MISSING),
+        ("bus usb3 (serial)", "dev/ttyUSB3", None, Status.MISSING),
         ("bus gpio (gpio)", "dev/gpiochip0", None, Status.MISSING),
     ],
 )

@@ -57,6 +57,31 @@ def test_slices_of_other_directions_are_firings_of_their_own() -> None:
     assert both.energy_j == pytest.approx(sum(n.energy_j for n in alone))
 
 
+@given(
+    wrench=st.tuples(*[st.floats(-400.0, 400.0)] * 3, *[st.floats(-60.0, 60.0)] * 3),
+    shares=st.lists(st.sampled_from([0.0, 0.01, 0.7, 1.0, 2.5]), min_size=1, max_size=5),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_peak_power_is_that_of_every_nozzle_of_the_fullest_slice(wrench: Wrench, shares: list[float]) -> None:
+    needed = burn_needs([Slice(along(wrench, share), 0.2) for share in shares], ALLOCATOR, BODY)
+    valve_w, counts = BODY.propulsion.valve_power_w, [0]
+    for share in shares:
+        duty, _ = ALLOCATOR.allocate(along(wrench, share), 0)
+        counts += [int(np.count_nonzero(duty > limit)) for limit in (1e-4, 1e-9)] if any(along(wrench, share)) else []
+    # A duty near nothing may count or not.
+    assert valve_w * max(counts[1::2], default=0) <= needed.peak_w <= valve_w * max(counts)
+    assert needed.energy_j <= needed.peak_w * 0.2 * len(shares) + 1e-9
+
+
+def test_the_peak_power_of_a_push_is_eighty_watts() -> None:
+    """CANON section 3: a set of four nozzles."""
+    push = Slice((300.0, 0.0, 0.0, 0.0, 0.0, 0.0), 1.0)
+    assert burn_needs([push], ALLOCATOR, BODY).peak_w >= 4 * BODY.propulsion.valve_power_w
+    assert burn_needs([Slice(along(push.wrench, 0.0), 1.0)], ALLOCATOR, BODY).peak_w == 0.0
+    pulled = burn_needs([push, Slice(along(push.wrench, 0.0), 1.0)], ALLOCATOR, BODY)
+    assert pulled.peak_w == burn_needs([push], ALLOCATOR, BODY).peak_w
+
+
 def test_no_wrench_needs_nothing() -> None:
     none = burn_needs([Slice((0.0,) * 6, 3.0)], ALLOCATOR, BODY)
     assert (none.propellant_kg, none.energy_j, none.peak_duty, none.longest_burn_s) == (0.0, 0.0, 0.0, 0.0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fdir.modes import Motion
-from firmware_py.mission import Sequencer, StepConfig, StepOutcome, load_mission, parse_epoch
+from firmware_py.mission import OrbitConfig, Sequencer, StepConfig, StepOutcome, load_mission, parse_epoch
 from hal.profile import ConfigError
 
 SECOND = 1_000_000_000
@@ -64,6 +64,54 @@ def test_bad_mission_is_refused_by_key(old, new, key, word, tmp_path) -> None:
     path.write_text(TEXT.replace(old, new, 1))
     with pytest.raises(ConfigError) as caught:
         load_mission(str(path))
+    assert caught.value.key == key
+    assert word in caught.value.why
+    assert caught.value.line is not None
+
+
+def trial(tmp_path: Path, initial: str) -> str:
+    path = tmp_path / "trial.yaml"
+    path.write_text(TEXT.replace("steps:", f"initial: {{{initial}}}\nsteps:", 1))
+    return str(path)
+
+
+def test_orbit_lighting_cold_start_and_surroundings_are_read(tmp_path: Path) -> None:
+    plain = load_mission(trial(tmp_path, "soc_battery: 0.5")).initial
+    assert (plain.orbit, plain.lighting, plain.cold_start, plain.ambient_c) == (None, (), False, None)
+    orbit = load_mission(trial(tmp_path, "orbit: {altitude_km: 550, beta_deg: -20, phase_deg: 90}")).initial.orbit
+    assert orbit == OrbitConfig(550.0, -20.0, 90.0)
+    assert load_mission(trial(tmp_path, "orbit: {altitude_km: 400}")).initial.orbit == OrbitConfig(400.0, 0.0, 0.0)
+    initial = load_mission(trial(
+        tmp_path, "lighting: [[0, 1.0], [60, 0.2], [60.5, 0]], cold_start: true, ambient_c: -60"
+    )).initial
+    assert initial.lighting == ((0.0, 1.0), (60.0, 0.2), (60.5, 0.0))
+    assert initial.cold_start is True and initial.ambient_c == -60.0
+
+
+@pytest.mark.parametrize(("initial", "key", "word"), [
+    ("orbit: {altitude_km: 100}", "initial.orbit.altitude_km", "150"),
+    ("orbit: {altitude_km: 60000}", "initial.orbit.altitude_km", "50000"),
+    ("orbit: {altitude_km: .nan}", "initial.orbit.altitude_km", ""),
+    ("orbit: {altitude_km: 500, beta_deg: 91}", "initial.orbit.beta_deg", "90"),
+    ("orbit: {altitude_km: 500, phase_deg: 400}", "initial.orbit.phase_deg", "360"),
+    ("orbit: {altitude_km: 500, inclination_deg: 51}", "initial.orbit.inclination_deg", "allowed here"),
+    ("orbit: {beta_deg: 10}", "initial.orbit", "altitude_km"),
+    ("lighting: [[0, 1.1]]", "initial.lighting[0][1]", "1"),
+    ("lighting: [[0, 0.5], [-1, 0.5]]", "initial.lighting[1][0]", "0"),
+    ("lighting: [[0, .nan]]", "initial.lighting[0][1]", ""),
+    ("lighting: [[10, 1.0], [10, 0.5]]", "initial.lighting", "rise"),
+    ("lighting: [[10, 1.0], [5, 0.5]]", "initial.lighting", "rise"),
+    ("lighting: [[0, 1.0]], orbit: {altitude_km: 500}", "initial.lighting", "either orbit or lighting"),
+    ("ambient_c: -121", "initial.ambient_c", "-120"),
+    ("ambient_c: 161", "initial.ambient_c", "160"),
+    ("ambient_c: warm", "initial.ambient_c", ""),
+    ("cold_start: maybe", "initial.cold_start", ""),
+])
+def test_impossible_light_orbit_and_surroundings_are_refused_by_key(
+    initial: str, key: str, word: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_mission(trial(tmp_path, initial))
     assert caught.value.key == key
     assert word in caught.value.why
     assert caught.value.line is not None

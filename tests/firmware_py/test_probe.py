@@ -253,7 +253,7 @@ def test_a_silent_port_is_told_after_the_time_of_listening() -> None:
 
 
 def test_a_tracker_that_finds_no_solution_speaks_all_the_same() -> None:
-    bench = Bench().only("uart2")
+    bench = Bench().only("usb3")
     bench.rig.world.set_disturbance((0.0, 0.0, 0.0), (0.0, 0.0, 400.0))  # too fast for it
     bench.clock.sleep_until_ns(4000 * MS)
     found = of(bench.walk(1000 * MS), "star_tracker")

@@ -11,6 +11,7 @@ import pytest
 from comms.dictionary import TELEMETRY
 from fdir.codes import Code, Severity
 from fdir.modes import Motion
+from firmware_py.cli.session import TRUTHS
 from firmware_py.report.figures import FlightData
 from hal.frames import Quaternion, multiply, quaternion_from_euler, quaternion_from_rotation_vector
 
@@ -23,7 +24,7 @@ NODES = ("core", "pdu", "supercap", "battery", "hull", "sensor_head", "comms", "
 TRUTH_KEYS = (
     "position_m", "velocity_m_s", "quaternion", "rate_rad_s", "mass_kg", "propellant_kg", "total_impulse_n_s",
     "open_mask", "soc_battery", "soc_supercap", "bus_voltage_v", "array_w", "load_w", "temperatures_c",
-    "pulse_rule_violations",
+    "pulse_rule_violations", "bus_limit_a", *TRUTHS,
 )
 
 
@@ -130,6 +131,7 @@ def make_flight(duration_s: float = 300.0, rate_hz: int = 20, truth: bool = True
             "gyro_scale": [1e-4, 0.0, -1e-4], "disturbance_n_m": [0.0, 0.0, 0.0], "relative_position_m": None,
             "relative_velocity_m_s": None, "sigma_relative_m": None, "profile_progress": None,
             "demands": {"as_asked": int(4 * t)}, "demands_refused": {"not_finite": 0},
+            **_energy(t, array, busy, soc_b, soc_c),
         }))
         truths.append((t_ns, {
             "position_m": list(true_position), "velocity_m_s": [speed, 0.0, 0.0], "quaternion": list(true_attitude),
@@ -137,7 +139,11 @@ def make_flight(duration_s: float = 300.0, rate_hz: int = 20, truth: bool = True
             "total_impulse_n_s": 0.98 * impulse, "open_mask": sum(1 << n for n, ms in enumerate(pulses) if ms),
             "soc_battery": soc_b, "soc_supercap": soc_c, "bus_voltage_v": 22 + 6 * soc_b, "array_w": array,
             "load_w": 139.0 + 60 * busy, "temperatures_c": {**temperatures, "comms": 30.0, "rcs_c01": 20.0 + t / 10},
-            "pulse_rule_violations": 0,
+            "pulse_rule_violations": 0, "bus_limit_a": 5.0, "array_max_w": array + 0.2, "panel_wanted": True,
+            "panel_v": 30.8, "dock_w": 0.0, "valve_w": 60 * busy, "peak_w": 0.0, "unserved_w": 0.0, "spilled_w": 0.0,
+            "bus_on": True, "longest_under_s": 0.0, "cold_charge_j": 0.0, "balance_error_j": 1e-9,
+            "flowed_j": 1.0 + 139.0 * t, "illumination": 1.0, "battery_current_a": 4.4 - array / 27,
+            "supercap_current_a": 6 * busy, "supercap_voltage_v": 10 * soc_c**0.5,
         }))
     end_ns = snapshots[-1][0]
     metadata = {
@@ -145,6 +151,34 @@ def make_flight(duration_s: float = 300.0, rate_hz: int = 20, truth: bool = True
         "software_version": "0.1.0", "hardware_profile_hash": "sha256:" + "3a" * 32,
     }
     return FlightData(metadata, snapshots, truths if truth else [], [e for e in _events() if e[0] <= end_ns], [])
+
+
+def _energy(t: float, array: float, busy: float, soc_b: float, soc_c: float) -> dict[str, Any]:
+    """Channels of power and heat: NBL is shed from 60 s to 90 s, a cluster's heater runs after 200 s."""
+    shed = 60 <= t < 90
+    loads = dict.fromkeys(("base", "processor", "radar", "transponder", "nbl", "lidar"), "load_allowed")
+    loads["nbl"] = "load_shed" if shed else "load_allowed"
+    return {
+        "flows_w": {
+            "array": array, "dock": 0.0, "loads": 119.0 + 20 * (not shed), "peaks": 60 * busy, "battery": 119.0 - array,
+            "supercap": 60 * busy, "spilled": 0.0, "unserved": 0.0, "pdu": 119.0,
+        },
+        "loads": loads, "shed": ["nbl"] if shed else [], "shed_reasons": ["pdu_overcurrent"] if shed else [],
+        "power_faults": [], "peak_level": "boost" if soc_c >= 0.6 else "hold", "duty_level": "full",
+        "compute_share": 1.0, "rcs_share": 1.0, "soc_trust": {"battery": "trusted", "supercap": "trusted"},
+        "soc_sigma": {"battery": 0.01, "supercap": 0.002}, "store_fade": {"battery": None, "supercap": 1.0},
+        "supercap_esr_ohm": 0.025, "time_to_empty_s": 3600.0 * soc_b * 5,
+        "time_to_boost_s": 0.0 if soc_c >= 0.6 else 90.0,
+        "panel_voltage_v": 30.8, "panel_power_w": array, "panel_setpoint_v": 30.9375, "dock_feed": "off",
+        "dock_soft_start_pct": 0.0, "heaters": ["heater_rcs_c01"] if t >= 200 else [], "heat_states": {},
+        "budget": {"held_j": 0.0, "granted": int(t), "queued": 0, "refused": 0, "revoked": 0, "overrun_j": 0.0},
+        "energy_j": {
+            "harvested": array * t, "dock": 0.0, "loads": 119.0 * t, "peaks": 0.0, "battery_loss": t,
+            "supercap_loss": 0.0, "growth": (array - 120.0) * t, "unexplained": 0.0, "unexplained_share": 0.0,
+            "unknown_s": 0.8,
+        },
+        "computer_c": None,
+    }
 
 
 def _events() -> list[tuple[int, dict[str, Any]]]:

@@ -365,7 +365,7 @@ def test_two_fixes_apart_do_not_keep_a_disagreement_alive_once_the_tracker_is_si
     craft = Craft().boot()
     craft.run(2.0)
     assert craft.software.facts.rate_disagreement_rad_s is not None
-    craft.rig.buses["uart2"].inject(Fault(FaultKind.SILENCE))
+    craft.rig.buses["usb3"].inject(Fault(FaultKind.SILENCE))
     craft.run(2.6)
     assert craft.software.facts.rate_disagreement_rad_s is None
     assert craft.software.snapshot(0)["devices"] == {"star_tracker": "degraded"}

@@ -116,7 +116,9 @@ class Flying:
 
     def tick(self) -> None:
         self.t_ns += TICK_NS
-        celsius = self.world_step()
+        self.software(self.world_step())
+
+    def software(self, celsius: Mapping[str, float]) -> None:
         self.manager.medium(self.t_ns, self.seen(self.plane.state(self.t_ns)), self.motion, self.firing_w)
         if self.ticks % SLOW_EVERY == 0:
             self.manager.slow(self.t_ns, self.readings(celsius), {}, self.motion)
@@ -158,7 +160,10 @@ class CoreComputer:
 
 
 class WorldCraft(Flying):
-    """One over the world's plant. ``sun`` is the cosine on the cells; it lies in the dark until that is set."""
+    """One over the world's plant. ``sun`` is the cosine on the cells; it lies in the dark until that is set.
+
+    While the battery's own protection has the bus off nothing of the flight software runs, and it boots anew after.
+    """
 
     def __init__(
         self, body: BodyConfig = BODY, *, errors: SensorErrors = EXACT, seed: int = 1, **initial: Any,
@@ -169,6 +174,8 @@ class WorldCraft(Flying):
             np.random.default_rng(seed),
         )
         self.sun = 0.0
+        self._errors = errors
+        self._dark = False
         super().__init__(body, WorldPowerPlane(self.world, errors), CoreComputer(self.world))
 
     @property
@@ -180,6 +187,16 @@ class WorldCraft(Flying):
             TICK_NS / SECOND, sun_cosine=self.sun, valve_j=self.manager.rcs_share * self.firing_w * TICK_NS / SECOND
         )
         return self.world.temperatures_c
+
+    def software(self, celsius: Mapping[str, float]) -> None:
+        if not self.power.bus_on:
+            self._dark = True
+            return
+        if self._dark:
+            self._dark = False
+            self.plane = WorldPowerPlane(self.world, self._errors)
+            self.manager = EnergyManager(self.body, self.plane, self.told, CoreComputer(self.world))
+        super().software(celsius)
 
     def on(self) -> set[str]:
         """Loads that draw."""

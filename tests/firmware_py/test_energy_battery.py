@@ -175,6 +175,35 @@ def test_before_the_count_has_shown_anything_the_lower_of_two_sources_counts() -
     assert fly(new(), Cell(soc=0.4), 0.05, lambda t, soc: 0.8).soc == pytest.approx(0.4, abs=0.02)
 
 
+@pytest.mark.parametrize("soc", [0.95, 0.8, 0.5, 0.2])
+@pytest.mark.parametrize("watts", [40.0, 100.0, 130.0])
+def test_gauge_and_bms_that_agree_settle_the_start_under_load(soc: float, watts: float) -> None:
+    cell, estimator = Cell(soc=soc), new()
+    estimate = fly(estimator, cell, 0.03, honest, honest, watts=lambda t: watts)
+    assert error(estimate, cell) <= 0.01
+    assert estimate.trust is Trust.TRUSTED
+    voltage_alone = Cell(soc=soc)
+    assert error(estimate, cell) < error(fly(new(), voltage_alone, 0.03, watts=lambda t: watts), voltage_alone)
+
+
+def test_a_gauge_alone_does_not_settle_it() -> None:
+    cell, twin = Cell(soc=0.8), Cell(soc=0.8)
+    alone = fly(new(), cell, 0.03, honest, watts=lambda t: 100.0)
+    assert error(alone, cell) == pytest.approx(error(fly(new(), twin, 0.03, watts=lambda t: 100.0), twin), abs=0.004)
+
+
+def test_two_that_differ_from_each_other_do_not_settle_it() -> None:
+    cell, twin = Cell(soc=0.8), Cell(soc=0.8)
+    apart = fly(new(), cell, 0.03, honest, lambda t, soc: soc - 0.05, watts=lambda t: 100.0)
+    assert error(apart, cell) == pytest.approx(error(fly(new(), twin, 0.03, watts=lambda t: 100.0), twin), abs=0.004)
+
+
+def test_gauge_and_bms_that_are_wrong_by_the_same_do_not_last() -> None:
+    cell = Cell(gain=1.01, factor=0.95)
+    estimate = fly(new(), cell, 12.0, lambda t, soc: soc + 0.03, lambda t, soc: soc + 0.03)
+    assert error(estimate, cell) <= 0.02
+
+
 def test_a_frozen_gauge_is_named_and_not_followed() -> None:
     cell, estimator = Cell(), new()
     estimate = fly(estimator, cell, 6.0, lambda t, soc: 0.8)

@@ -95,3 +95,41 @@ def test_an_answer_that_is_not_new_is_held_but_says_nothing() -> None:
     check.update(GaugeReading(0.5), 0.0)
     assert not check.update(GaugeReading(0.5, 1.0, new=False), -0.2)
     assert check.soc == 0.5
+
+
+def told(check: GaugeCheck, soc: float, volts: float, amperes: float, measured_a: float | None, times: int) -> None:
+    for _ in range(times):
+        check.update(GaugeReading(soc, 0.2, True, (volts, amperes)), 0.0, measured_a)
+
+
+def test_one_that_stands_still_under_another_current_hangs() -> None:
+    check = GaugeCheck()
+    check.hangs = True
+    told(check, 0.8, 26.8, 3.8, 3.8, 5)
+    assert not check.still
+    told(check, 0.8, 26.8, 3.8, 2.4, 4)
+    assert check.verdict is SourceVerdict.OK
+    told(check, 0.8, 26.8, 3.8, 2.4, 1)
+    told(check, 0.8, 26.8, 3.8, 2.4, 1)
+    assert check.verdict is SourceVerdict.FROZEN
+    assert check.soc is None
+    told(check, 0.8, 26.8, 2.4, 2.4, 1)
+    assert check.verdict is SourceVerdict.OK
+
+
+def test_the_same_reading_seen_again_is_no_further_sign() -> None:
+    check = GaugeCheck()
+    check.hangs = True
+    told(check, 0.8, 26.8, 3.8, 3.8, 1)
+    for _ in range(100):
+        check.update(GaugeReading(0.8, 0.2, False, (26.8, 3.8)), 0.0, 1.0)
+    assert not check.still
+
+
+@pytest.mark.parametrize(("amperes", "measured"), [(3.9, 2.4), (3.8, 3.5), (3.8, None)])
+def test_it_does_not_hang_while_it_moves_or_the_current_does_not(amperes: float, measured: float | None) -> None:
+    check = GaugeCheck()
+    told(check, 0.8, 26.8, 3.8, 3.8, 1)
+    for i in range(20):
+        told(check, 0.8, 26.8, amperes + 0.1 * (i % 2) * (amperes > 3.8), measured, 1)
+    assert not check.still

@@ -4,8 +4,9 @@ Battery: 24 seeds on qiki-t's world, 12 h each, nowhere at rest: loads switch at
 a dock feeds from a random low charge up to a random high one. The current sensor is 1 % wrong in gain or in offset, the
 capacity 5 % off, the voltage 30 mV off with 10 mV of noise, and some batteries have a resistance, which the world's own
 has not. Each history is flown once and read by every estimator, with the gauge absent, good, wrong by as much as is not
-noticed (5 %), wrong high, wrong low, frozen and gone silent. Stack: peaks of random power and length on three bodies,
-then one that ages at once.
+noticed (5 %), wrong high, wrong low, frozen and gone silent; then gauge and BMS together, right and wrong alike. Stack:
+peaks of random power and length on three bodies, then one that ages at once; and thruster pulses of 30..200 ms that are
+sampled as on the bus, voltage and current in slots 5..20 ms apart at 10 Hz, where nothing may be called a fault.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.harness import Figure, Report
+from fdir.codes import Code
 from firmware_py.energy.battery import BatteryEstimator
 from firmware_py.energy.estimates import GaugeReading
 from firmware_py.energy.supercap import SupercapEstimator
@@ -47,6 +49,10 @@ STACK_TICK_S, STACK_LOOK_S, STACK_SAMPLE_S = 0.005, 0.05, 0.1
 STACK_SECONDS = 300.0
 STACK_NOISE_V, STACK_NOISE_A = 0.003, 0.01
 BODIES = ("qiki-t", "gref", "bench-12kg")
+PAIR_WRONG = (0.0, 0.02, 0.05)
+START_S = 100.0
+WINDOW_MS, PULSE_MS, TICK_MS, LATE_MS = 250, (30, 200), 5, (5, 20)
+PULSES_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,32 @@ def estimate(body: BodyConfig, history: History, kind: str) -> tuple[Array, Arra
     return error, sigma
 
 
+def pair_figures(histories: list[History], body: BodyConfig) -> list[Figure]:
+    """Gauge (steps of 1 %) and BMS (0.01 %) that agree, wrong by the same: error at the start and after 12 h."""
+    found = []
+    for wrong in PAIR_WRONG:
+        first, last = [], []
+        for history in histories:
+            estimator = BatteryEstimator(body.power.battery, body.power.bus)
+            seen = zip(history.amperes.tolist(), history.volts.tolist(), history.soc.tolist(), strict=True)
+            error = nan
+            for i, (amperes, volts, soc) in enumerate(seen):
+                told = min(1.0, soc + wrong)
+                gauge, bms = GaugeReading(round(told, 2)), GaugeReading(round(told, 4))
+                now = estimator.update(STEP_S, amperes, volts, gauge, bms, 20.0)
+                error = nan if now.soc is None else now.soc - soc
+                if i == round(START_S / STEP_S):
+                    first.append(error)
+            last.append(error)
+        start, end = _percent(first)[1], _percent(last)[1]
+        name = f"gauge and BMS both {100.0 * wrong:+.0f} % wrong"
+        if wrong == 0.0:
+            found.append(Figure(f"SoC error after {START_S:g} s under load, {name}", start, "% worst", None, "<= 1",
+                                start <= 1.0))
+        found.append(Figure(f"SoC error at the end, {name}", end, "% worst", None, "<= 2", end <= 100.0 * TARGET))
+    return found
+
+
 def plain_counts(body: BodyConfig, history: History) -> tuple[Array, Array, Array]:
     """Errors of counting charge from the true start, of the voltage looked up, and of a gauge that is 25 % wrong."""
     battery, bus = body.power.battery, body.power.bus
@@ -162,7 +194,7 @@ def battery_figures(seeds: int = SEEDS, hours: float = HOURS) -> list[Figure]:
             within = float(np.mean([np.mean(np.abs(e) <= 2.0 * s) for e, s in runs]))
             found.append(Figure("share of time within two of its own sigmas", within, "", 0.95, ">= 0.90",
                                 within >= 0.90))
-    return found
+    return [*found, *pair_figures(histories[:12], body)]
 
 
 def day_figure(seeds: int = 4) -> Figure:
@@ -215,7 +247,8 @@ def fly_stack(name: str, seed: int, ages_at_s: float | None = None, seconds: flo
             volts = power.supercap_voltage_v + STACK_NOISE_V * float(rng.standard_normal())
             amperes = (1.0 + GAIN) * power.supercap_current_a + STACK_NOISE_A * float(rng.standard_normal())
         if i % round(STACK_LOOK_S / STACK_TICK_S) == 0:
-            now = estimator.update(STACK_LOOK_S, volts, amperes, *chip, 20.0)
+            new = i % round(STACK_SAMPLE_S / STACK_TICK_S) == 0
+            now = estimator.update(STACK_LOOK_S, volts, amperes, *chip, 20.0, new)
             ours.append(nan if now.soc is None else now.soc - power.soc_supercap)
             plain.append((volts / config.full_v) ** 2 - power.soc_supercap)
             if aged and told[0] is None and estimator.esr_ohm > 0.9 * power.esr_ohm:
@@ -250,6 +283,73 @@ def stack_figures(seeds: int = 8) -> list[Figure]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class PulsesRun:
+    """Worst error of the charge, codes raised, error of the resistance at the end, and when a fade was told, s."""
+
+    worst: float
+    codes: frozenset[str]
+    esr_error: float
+    faded_s: float | None
+
+
+def fly_pulses(name: str, seed: int, esr_factor: float = 1.0, capacity_factor: float = 1.0) -> PulsesRun:
+    """Thruster pulses in windows, a burn of 2..6 s, a rest of as long; samples as the bus gives them."""
+    body, rng = load_body(name), np.random.default_rng(seed)
+    power, config = PowerPlant(body, soc_supercap=0.9), body.power.supercap
+    power.set_supercap_esr_factor(esr_factor)
+    power.set_supercap_capacity_factor(capacity_factor)
+    estimator = SupercapEstimator(config)
+    volts = amperes = watts = 0.0
+    opens, closes, look_ms, late_ms, until_ms, firing = 0, 0, 0, 10, 3000, False
+    worst, codes, faded = 0.0, set[str](), None
+    fresh = False
+    for ms in range(0, round(1000.0 * PULSES_SECONDS), TICK_MS):
+        if ms >= until_ms:
+            firing, until_ms = not firing and power.soc_supercap > 0.4, ms + int(rng.integers(2000, 6000))
+        if ms % WINDOW_MS == 0:
+            length = int(rng.integers(PULSE_MS[0], PULSE_MS[1] + 1)) if firing else 0
+            opens = int(rng.integers(0, WINDOW_MS - length))
+            closes, watts = opens + length, float(rng.uniform(0.1, 0.5)) * config.discharge_max_w
+        on = firing and opens <= ms % WINDOW_MS < closes
+        power.step(1e-3 * TICK_MS, SUN_W_M2, 0.9, 1e-3 * TICK_MS * watts if on else 0.0)
+        if ms == look_ms:
+            volts = power.supercap_voltage_v + STACK_NOISE_V * float(rng.standard_normal())
+            late_ms = TICK_MS * int(rng.integers(LATE_MS[0] // TICK_MS, LATE_MS[1] // TICK_MS + 1))
+        if ms == look_ms + late_ms:
+            amperes = (1.0 + GAIN) * power.supercap_current_a + STACK_NOISE_A * float(rng.standard_normal())
+            look_ms, fresh = look_ms + TICK_MS * int(rng.integers(18, 23)), True
+        if ms % round(1000.0 * STACK_LOOK_S) == 0 and ms > late_ms:
+            mean_w = watts * (closes - opens) / WINDOW_MS if firing else 0.0
+            now = estimator.update(STACK_LOOK_S, volts, amperes, None, None, 20.0, fresh, mean_w)
+            fresh = False
+            codes.update(code.value for code in now.codes)
+            worst = max(worst, 1.0 if now.soc is None else abs(now.soc - power.soc_supercap))
+            if faded is None and Code.CAP_FADED in now.codes:
+                faded = 1e-3 * ms
+    return PulsesRun(worst, frozenset(codes), estimator.esr_ohm / power.esr_ohm - 1.0, faded)
+
+
+def pulses_figures(seeds: int = 6) -> list[Figure]:
+    """False verdicts under pulses on a new stack; time until an aged one is told."""
+    found = []
+    for name in BODIES:
+        runs = [fly_pulses(name, seed) for seed in range(seeds)]
+        verdicts, worst = sum(bool(run.codes) for run in runs), 100.0 * max(run.worst for run in runs)
+        ohms = 100.0 * max(abs(run.esr_error) for run in runs)
+        found += [
+            Figure(f"{name}: false verdicts in {seeds} flights in pulses", verdicts, "", None, "0", verdicts == 0),
+            Figure(f"{name}: stack SoC error in pulses", worst, "% worst", None, "<= 2", worst <= 2.0),
+            Figure(f"{name}: resistance learned in pulses", ohms, "% worst", None, "<= 25", ohms <= 25.0),
+        ]
+    aged = [fly_pulses("qiki-t", 30 + seed, 5.0, 0.5) for seed in range(seeds)]
+    times = [run.faded_s for run in aged if run.faded_s is not None]
+    all_told = len(times) == seeds
+    found.append(Figure("resistance x 5, capacity x 0.5: told in pulses after", max(times) if all_told else "not told",
+                        "s worst", None, "< 30", all_told and max(times) < 30.0))
+    return found
+
+
 def cost_figures() -> list[Figure]:
     """Time of one update at 20 Hz, us: mean and 99th percentile."""
     body = load_body("qiki-t")
@@ -265,7 +365,7 @@ def cost_figures() -> list[Figure]:
         t0 = perf_counter_ns()
         battery.update(0.05, 2.0 + 0.1 * n, 25.6 + 0.01 * n, gauge, gauge, 20.0)
         t1 = perf_counter_ns()
-        stack.update(0.05, 9.0 + 0.003 * n, 0.1 * n, 360.0, 0.025, 20.0)
+        stack.update(0.05, 9.0 + 0.003 * n, 0.1 * n, 360.0, 0.025, 20.0, i % 2 == 0)
         t2 = perf_counter_ns()
         times[0].append(t1 - t0)
         times[1].append(t2 - t1)
@@ -280,7 +380,7 @@ def cost_figures() -> list[Figure]:
 
 def measure() -> list[Figure]:
     """Every figure of the estimation of stores."""
-    return [*battery_figures(), day_figure(), *stack_figures(), *cost_figures()]
+    return [*battery_figures(), day_figure(), *stack_figures(), *pulses_figures(), *cost_figures()]
 
 
 def run(report: Report) -> None:

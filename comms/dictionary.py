@@ -280,7 +280,7 @@ TELEMETRY: tuple[Channel, ...] = (
     Channel(51, "loads", _K.TABLE, "-", "answer of the distribution unit for every load"),
     Channel(52, "shed", _K.LIST, "-", "loads shed now, in order"),
     Channel(53, "shed_reasons", _K.LIST, "-", "why, in order"),
-    Channel(54, "power_faults", _K.LIST, "-", "faults of power and heat, with their values"),
+    Channel(54, "power_faults", _K.LIST, "-", "faults of power and heat"),
     Channel(55, "peak_level", _K.TEXT, "-", "what the supercapacitor allows: boost, hold or stab; missing if unknown"),
     Channel(56, "duty_level", _K.TEXT, "-", "rates of sensors and computing"),
     Channel(57, "compute_share", _K.NUMBER, "1", "share of its speed that the flight computer may use"),
@@ -350,6 +350,10 @@ def _convert(where: str, argument: Argument, value: Any) -> Any:
     if kind is Kind.FLAG:
         if not isinstance(value, bool):
             raise CommandRefused(f"{where} must be true or false, got {value!r}")
+        return value
+    if kind is Kind.TEXT:
+        if not isinstance(value, str):
+            raise CommandRefused(f"{where} must be text, got {value!r}")
         return value
     if kind is Kind.RECORDS:
         return _records(where, argument, value)

@@ -334,7 +334,7 @@ class Device(SmbusDevice):
 
         Raises ValueError at once as ``startup_code``; IMPLAUSIBLE in the sequence for what doesn't read back.
         """
-        return self._limit_startup(_startup_setting(startup_code(share)))
+        return self._order(_startup_setting(startup_code(share)))
 
     def feed(self, on: bool, share: float = 1.0) -> Generator[None, None, None]:
         """Switch off (2 transactions), or on with a start-up limit (3 where it is on already, otherwise 5).
@@ -344,25 +344,12 @@ class Device(SmbusDevice):
         return self._switch_on(_startup_setting(startup_code(share))) if on else self.switch(False)
 
     def _switch_on(self, limit: Setting) -> Generator[None, None, None]:
-        yield from self._limit_startup(limit)
+        yield from self._order(limit)
         yield
         seen = yield from self._fetch(pmbus.OPERATION, 1)
         if seen != pmbus.OPERATION_ON:
             yield
             yield from self.switch(True)
-
-    def _limit_startup(self, limit: Setting) -> Generator[None, None, None]:
-        others = tuple(s for s in self._settings if s.pointer != STARTUP_LIMIT)
-        self._settings = (*others, limit)
-        self._scrub_turn %= len(self._settings)
-        self._write(limit.pointer, limit.value)
-        yield
-        seen = yield from self._fetch(limit.pointer, len(limit.value))
-        if not limit.holds(seen):
-            why = f"{limit.name} reads {seen.hex()}h after {limit.value.hex()}h was written"
-            raise self.place.error(Cause.IMPLAUSIBLE, why)
-        if self._lost is not None and self._lost.pointer == limit.pointer:
-            self._lost = None
 
     def power_cycle(self) -> Generator[None, None, None]:
         """Off, and on again by the chip itself after RESTART_TIME (10.1 s after reset): 1 transaction."""

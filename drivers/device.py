@@ -184,6 +184,11 @@ class RegisterDevice:
     def _write(self, register: int, data: bytes) -> None:
         self._bus.write(self._address, bytes((register,)) + data)
 
+    def _fetch(self, register: int, count: int) -> Generator[None, None, bytes]:
+        """Read in a sequence: one transaction, more where a part's protocol lets a spoilt read be repeated."""
+        yield from ()
+        return self._read(register, count)
+
     def _expect(self, register: int, expected: bytes, cause: Cause, what: str) -> None:
         data = self._read(register, len(expected))
         if data != expected:
@@ -233,14 +238,34 @@ class ConfiguredDevice(RegisterDevice):
         for index, setting in enumerate(settings):
             if index:
                 yield
-            self._write(setting.pointer, setting.value)
-            yield
-            data = self._read(setting.pointer, len(setting.value))
-            if not setting.holds(data):
-                why = f"{setting.name} reads {data.hex()}h after {setting.value.hex()}h was written"
-                raise self.place.error(Cause.IMPLAUSIBLE, why)
+            yield from self._put(setting)
         self._lost = None
         self._since_scrub = self._scrub_turn = 0
+
+    def _order(self, setting: Setting) -> Generator[None, None, None]:
+        """Write one register anew, with read-back: two transactions. Raises IMPLAUSIBLE.
+
+        From the first one on this is what must hold there, in the place of what the table had for the register.
+        """
+        if any(s.pointer == setting.pointer for s in self._settings):
+            self._settings = tuple(setting if s.pointer == setting.pointer else s for s in self._settings)
+        else:
+            self._settings = (*self._settings, setting)
+        yield from self._put(setting)
+        if self._lost is not None and self._lost.pointer == setting.pointer:
+            self._lost = None
+
+    def _put(self, setting: Setting) -> Generator[None, None, None]:
+        """Write one register and read it back. Raises IMPLAUSIBLE."""
+        self._write(setting.pointer, setting.value)
+        yield
+        self._confirm(setting, (yield from self._fetch(setting.pointer, len(setting.value))))
+
+    def _confirm(self, setting: Setting, data: bytes) -> None:
+        """Refuse a register that doesn't read as it was just written: IMPLAUSIBLE."""
+        if not setting.holds(data):
+            why = f"{setting.name} reads {data.hex()}h after {setting.value.hex()}h was written"
+            raise self.place.error(Cause.IMPLAUSIBLE, why)
 
     def _scrub_due(self) -> bool:
         """Count one sample; whether this one is to look at a register."""

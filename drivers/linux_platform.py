@@ -179,21 +179,43 @@ class _Policy(NamedTuple):
     steps: tuple[float, ...]
 
     def at_most(self, share: float) -> float:
-        """The fastest clock not above ``share`` of the highest; the lowest if none is so slow."""
+        """The fastest clock not above ``share`` of the highest; the lowest if none is so slow.
+
+        Never above the limit that was found: whoever set it had a reason.
+        """
         wanted = max(1e3 * (share * self.highest // 1e3), self.lowest)
+        if wanted >= self.before:
+            return self.before
         return max((step for step in self.steps if step <= wanted), default=self.lowest) if self.steps else wanted
 
 
-class FrequencyLimit:
+class _Files:
+    """Reads small files of the kernel: what isn't there, or is nonsense, is ``None``; nonsense is counted."""
+
+    def __init__(self) -> None:
+        self.place = Place("platform", None)
+        self.counters = Counters()
+
+    def _read(self, path: Path, decode: Callable[[bytes, Place], T]) -> T | None:
+        data = small_file(path)
+        if data is None:
+            return None
+        try:
+            return decode(data, self.place)
+        except DeviceError:
+            self.counters.refused += 1
+            return None
+
+
+class FrequencyLimit(_Files):
     """Upper limit of the processor's clock. A computer without such a limit, or without the right to set it, refuses.
 
+    ``counters.samples``: limits written; ``counters.refused``: files with nonsense and writes that were not taken.
     Each call is a few system calls that may wait for the kernel for a millisecond: it belongs into the slow group.
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
-        self.place = Place("platform", None)
-        self.counters = Counters()
-        """``samples``: limits written; ``refused``: files with nonsense and writes that were not taken."""
+        super().__init__()
         found = (self._policy(path) for path in sorted(root.glob("sys/devices/system/cpu/cpufreq/policy[0-9]*")))
         self._policies = tuple(policy for policy in found if policy is not None)
 
@@ -205,7 +227,7 @@ class FrequencyLimit:
     def set_share(self, share: float) -> bool:
         """Limit every core to this share (0..1) of its highest clock, at the next slower step. True if it is so now.
 
-        A limit that already holds isn't written again. False, and nothing written, for a share outside 0..1 or NaN.
+        A limit that was found lower is kept. One that already holds isn't written again. False, and nothing written, for a share outside 0..1 or NaN.
         """
         if not 0.0 <= share <= 1.0:
             return False
@@ -237,29 +259,19 @@ class FrequencyLimit:
         return now_hz is not None and now_hz <= limit_hz + 1e3
 
     def _limit(self, path: Path) -> float | None:
-        return self._decode(path, frequency_hz)
+        return self._read(path, frequency_hz)
 
     def _policy(self, folder: Path) -> _Policy | None:
-        lowest = self._decode(folder / "cpuinfo_min_freq", frequency_hz)
-        highest = self._decode(folder / "cpuinfo_max_freq", frequency_hz)
+        lowest = self._read(folder / "cpuinfo_min_freq", frequency_hz)
+        highest = self._read(folder / "cpuinfo_max_freq", frequency_hz)
         before = self._limit(folder / "scaling_max_freq")
         if lowest is None or highest is None or before is None or lowest > highest:
             return None
-        steps = self._decode(folder / "scaling_available_frequencies", frequency_steps_hz) or ()
+        steps = self._read(folder / "scaling_available_frequencies", frequency_steps_hz) or ()
         return _Policy(folder / "scaling_max_freq", lowest, highest, before, steps)
 
-    def _decode(self, path: Path, decode: Callable[[bytes, Place], T]) -> T | None:
-        data = small_file(path)
-        if data is None:
-            return None
-        try:
-            return decode(data, self.place)
-        except DeviceError:
-            self.counters.refused += 1
-            return None
 
-
-class Device:
+class Device(_Files):
     """The computer that this program runs on. It sits on no bus: ``bus`` and ``address`` are not used.
 
     Args:
@@ -272,9 +284,8 @@ class Device:
     def __init__(
         self, bus: object, address: int | None, settings: Settings, *, root: Path = Path("/"),  # noqa: ARG002
     ) -> None:
+        super().__init__()
         self.settings = settings
-        self.place = Place("platform", None)
-        self.counters = Counters()
         self._root = root
         self._disk = root / settings.disk.lstrip("/")
         self._zones: tuple[Path, ...] = ()
@@ -349,16 +360,6 @@ class Device:
         except OSError:
             return None
         return room.f_bavail * room.f_frsize
-
-    def _read(self, path: Path, decode: Callable[[bytes, Place], T]) -> T | None:
-        data = small_file(path)
-        if data is None:
-            return None
-        try:
-            return decode(data, self.place)
-        except DeviceError:
-            self.counters.refused += 1
-            return None
 
     def _text(self, path: str) -> str | None:
         data = (small_file(self._root / path) or b"").strip(b"\x00 \n\t")

@@ -15,6 +15,9 @@ VCAPFB_DAC, MEAS_CAP, MEAS_ESR. Capacitance and ESR are results that the chip me
 carries the chip's last finished one as last read here, and ``None`` before the first, after a failed one, and after
 ``initialise``.
 
+A current beyond the converter's range is ``None``: a burst out of a nearly empty stack goes there, and its voltage is
+good all the same. Everything else that cannot be is refused.
+
 The chip has no identity register: NUM_CAPS must agree with ``cells``, the die temperature (2Ah, 0.028 deg C less 251.4)
 must be possible, which it isn't at all zeros or all ones, and the measurement period must hold. A period of 0 is the
 reset value, so with it a restart doesn't show. Where VCAP
@@ -107,6 +110,7 @@ _SLOW_REGISTERS = (
 _CONFIGURED = (CAP_ESR_PER, VCAPFB_DAC)
 """Registers of the configuration in the order of its table."""
 _DEAD = (bytes(4), b"\xff" * 4)
+_FULL_SCALE = (b"\xff\x7f", b"\x00\x80")
 
 REGISTERS = (
     Register("CLR_ALARMS", 0x00, 2, Access.WRITE), Register("MSK_ALARMS", 0x01, 2, Access.WRITE),
@@ -297,10 +301,10 @@ class Device(ConfiguredDevice):
             yield
             self._slow(register)
         settings = self.settings
+        into_stack = None if current in _FULL_SCALE else charge_current_a(current, settings.sense_ohm, self.place)
         return SupercapSample(
-            stack_voltage_v(stack, settings.cells, self.place), input_voltage_v(source, self.place),
-            charge_current_a(current, settings.sense_ohm, self.place), self._capacitance_f, self._esr_ohm,
-            charging(status, self.place),
+            stack_voltage_v(stack, settings.cells, self.place), input_voltage_v(source, self.place), into_stack,
+            self._capacitance_f, self._esr_ohm, charging(status, self.place),
         )
 
     def target_step(self, volts: float) -> float:
@@ -315,18 +319,6 @@ class Device(ConfiguredDevice):
         Raises ValueError at once as ``target_code``; IMPLAUSIBLE in the sequence for what doesn't read back.
         """
         return self._order(_target(target_code(volts, self.settings.full_voltage_v)))
-
-    def _order(self, setting: Setting) -> Generator[None, None, None]:
-        """Write one register of the table anew, with read-back. From now on it is what must hold."""
-        self._settings = tuple(setting if s.pointer == setting.pointer else s for s in self._settings)
-        self._write(setting.pointer, setting.value)
-        yield
-        data = self._read(setting.pointer, len(setting.value))
-        if not setting.holds(data):
-            why = f"{setting.name} reads {data.hex()}h after {setting.value.hex()}h was written"
-            raise self.place.error(Cause.IMPLAUSIBLE, why)
-        if self._lost is not None and self._lost.pointer == setting.pointer:
-            self._lost = None
 
     def _slow(self, register: int) -> None:
         """One transaction: the register, or MON_STATUS instead of a result that the chip does not have."""

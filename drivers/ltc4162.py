@@ -399,18 +399,6 @@ class Device(ConfiguredDevice):
         yield from self._order(self._config_bits())
         self._config_held = True
 
-    def _order(self, setting: Setting) -> Generator[None, None, None]:
-        """Write one register of the table anew, with read-back: 2 transactions. From now on it is what must hold."""
-        self._settings = tuple(setting if s.pointer == setting.pointer else s for s in self._settings)
-        self._write(setting.pointer, setting.value)
-        yield
-        data = self._read(setting.pointer, len(setting.value))
-        if not setting.holds(data):
-            why = f"{setting.name} reads {data.hex()}h after {setting.value.hex()}h was written"
-            raise self.place.error(Cause.IMPLAUSIBLE, why)
-        if self._lost is not None and self._lost.pointer == setting.pointer:
-            self._lost = None
-
     def _config_bits(self) -> Setting:
         value = (
             FORCE_TELEMETRY | (TRACKING if self._tracking else 0) | (SUSPEND if self._suspended else 0)

@@ -15,7 +15,7 @@ exactly the length of its command. PAGE is written anew in every pass; sequences
 A pass costs three transactions a channel (PAGE, value, status), one more where the rail is switched (OPERATION), three
 a temperature sensor, and at the end PAGE read back (a chip that restarted has forgotten it) or, in every
 ``scrub_every``-th sample, one value of the configuration. ``on`` is what the chip was told, ``None`` for a rail that it
-doesn't switch. Where all that is read is zeros the identity is read again before it is believed.
+doesn't switch; only an order or a restart changes it, so a rail that is told otherwise than it was is a RESET. Where all that is read is zeros the identity is read again before it is believed.
 
 A pass of many channels holds the bus for long: 58 transactions for 12 switched rails, 2 others and a sensor. With
 ``channels_a_sample`` a sample reads only so many channels or sensors, first of all rails that were just switched, then
@@ -178,6 +178,8 @@ class _Seen:
     value: float | None = None
     on: bool | None = None
     faults: tuple[str, ...] = ()
+    told: bool | None = None
+    """What OPERATION must say from now on; ``None``: not known, since the set-up or since an order that failed."""
 
 
 def voltage_v(data: bytes, place: Place = NOWHERE) -> float:
@@ -299,6 +301,8 @@ class Device(ConfiguredDevice):
         self._turn = 0
         self._whole = False
         self._changed.clear()
+        for seen in self._seen:
+            seen.told = None
 
     def acquire(self) -> Generator[None, None, RailSample | None]:
         """Rails and sensors, ``None`` before all have been read: see the module's first lines for the transactions."""
@@ -345,13 +349,22 @@ class Device(ConfiguredDevice):
             yield
             operation = operation_bits((yield from self._at(channel.page, pmbus.OPERATION, 1)), place)
             alive = alive or operation != 0
-            on = bool(operation & 0x80)
+            on = self._as_told(index, bool(operation & 0x80))
         faults = tuple(f"{channel.name}: {text}" for text in pmbus.words(status, channel.words))
         if channel.page >= FIRST_TEMPERATURE_PAGE and int.from_bytes(data, "little") == SENSOR_FAULT:
             faults = (f"{channel.name}: faulty", *faults)
         seen = self._seen[index]
         seen.value, seen.on, seen.faults = value, on, faults
         return alive
+
+    def _as_told(self, index: int, on: bool) -> bool:
+        """What OPERATION says of a rail. Raises RESET where that isn't what it last said or was told."""
+        seen = self._seen[index]
+        if seen.told is not None and on is not seen.told:
+            name = self._channels[index].name
+            raise self.place.error(Cause.RESET, f"OPERATION of {name} is {on}, and nobody told it so")
+        seen.told = on
+        return on
 
     def _sample(self) -> RailSample:
         rails = len(self.settings.rails)
@@ -385,13 +398,14 @@ class Device(ConfiguredDevice):
         yield
         if not self._is_at(page):
             raise self.place.error(Cause.PROTOCOL, "another sequence changed the page")
+        self._seen[index].told = None
         self._write(pmbus.OPERATION, value)
         yield
         seen = yield from self._at(page, pmbus.OPERATION, 1)
         if seen != value:
             why = f"OPERATION of {rail} reads {seen.hex()}h after {value.hex()}h was written"
             raise self.place.error(Cause.PROTOCOL, why)
-        self._seen[index].on = on
+        self._seen[index].on = self._seen[index].told = on
         if self._at_once < len(self._channels) and index not in self._changed:
             self._changed.append(index)
 
@@ -421,10 +435,7 @@ class Device(ConfiguredDevice):
             yield from self._turn_to(page)
         self._write(setting.pointer, setting.value)
         yield
-        data = yield from self._at(page, setting.pointer, len(setting.value))
-        if not setting.holds(data):
-            why = f"{setting.name} reads {data.hex()}h after {setting.value.hex()}h was written"
-            raise self.place.error(Cause.IMPLAUSIBLE, why)
+        self._confirm(setting, (yield from self._at(page, setting.pointer, len(setting.value))))
 
     def _scrub_page(self) -> Generator[None, None, None]:
         """Look at one value of the configuration on its page: 2 transactions."""

@@ -64,11 +64,13 @@ class PowerSample:
 
 @dataclass(frozen=True, slots=True)
 class SupercapSample:
-    """A supercapacitor stack and its charger. Capacitance and ESR are ``None`` until measured."""
+    """A supercapacitor stack and its charger. Capacitance and ESR are ``None`` until measured, a current that is
+    beyond what the part can show is ``None`` too.
+    """
 
     stack_voltage_v: float
     input_voltage_v: float
-    charge_current_a: float
+    charge_current_a: float | None
     capacitance_f: float | None
     esr_ohm: float | None
     charging: bool

@@ -88,7 +88,7 @@ CLASS_CHECKS: dict[CommandClass, tuple[Check, ...]] = {
     CommandClass.BRAKE: (_thrusters, _joint),
     CommandClass.MODE_CHANGE: (),
     CommandClass.TRANSMIT: (_battery, _cool),
-    CommandClass.SWITCH: (_battery,),
+    CommandClass.SWITCH: (),
     CommandClass.EXTERNAL_POWER: (_cool,),
 }
 SAFE_ALLOWED = frozenset({

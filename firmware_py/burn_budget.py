@@ -58,6 +58,8 @@ class BurnBudget:
         """What a full tank can stop (CANON section 10.3): no burn may end faster."""
         self._planar = body.environment == "air_bearing"
         self.facts: Facts | None = None
+        self.taken: SegmentNeeds | None = None
+        """What the profile needs in all that was asked about last."""
         self.failed = 0
         """Mask of the nozzles out of use."""
         self.temperatures: Callable[[], Mapping[str, Reading[float]]] = _no_temperatures
@@ -97,6 +99,7 @@ class BurnBudget:
             taken = own if taken is None else _sum(taken, own)
             if segment.level_pct > 0.0:
                 found += [(code, f"segments[{index}]: {why}") for code, why in self.answer(segment.level, own)]
+        self.taken = taken
         if taken is not None:
             found += [(code, why) for code, why in self._stores(taken) if code not in codes_of(found)]
             found += self._speed(taken, attitude, velocity)
@@ -140,7 +143,8 @@ class BurnBudget:
         if facts is None:
             return found
         if facts.soc_supercap is not None:
-            usable = max(0.0, facts.soc_supercap - facts.limits.supercap_safe_soc) * self._body.power.supercap.capacity_wh * WH
+            above = max(0.0, facts.soc_supercap - facts.limits.supercap_safe_soc)
+            usable = above * self._body.power.supercap.capacity_wh * WH
             if not needed.energy_j <= usable:
                 found.append((Code.CAP_LOW, f"{needed.energy_j:.0f} J are needed, {usable:.0f} J can be given"))
             else:
@@ -153,9 +157,9 @@ class BurnBudget:
     def _peak(self, needed: SegmentNeeds) -> Answer:
         """What the stack cannot deliver at once: beyond its limit, or beyond what its resistance lets through."""
         supercap = self._body.power.supercap
-        if needed.peak_w > supercap.discharge_max_w:
-            return [(Code.PDU_PEAK_DENIED, f"{needed.peak_w:.0f} W with every nozzle open that is used; the stack gives "
-                     f"{supercap.discharge_max_w:g} W")]
+        if not needed.peak_w <= supercap.discharge_max_w:
+            text = f"{needed.peak_w:.0f} W with every nozzle open that is used; the stack gives "
+            return [(Code.PDU_PEAK_DENIED, f"{text}{supercap.discharge_max_w:g} W")]
         if needed.energy_j > 0.0 and not self.can_give(needed.peak_w, needed.energy_j, supercap.safe_soc):
             return [(Code.CAP_LOW, f"the stack cannot deliver {needed.energy_j:.0f} J at {needed.peak_w:.0f} W")]
         return []

@@ -69,7 +69,7 @@ class Burns:
         wrench, duration = arguments["wrench"], arguments["duration_s"]
         if now_ns >= self._armed_until_ns:
             return None, (Code.OVERRIDE_NOT_ARMED,), "give override_arm first"
-        needed = self.budget.wrench_needs(wrench, duration)
+        needed = self.budget.taken = self.budget.wrench_needs(wrench, duration)
         answer = self.budget.answer(None, needed)
         limits = self._body.limits
         made = max(abs(x) for x in wrench[3:]) + needed.residual_torque_n_m

@@ -243,10 +243,26 @@ class Commander:
             law, codes, detail = self.burns.profile(order.arguments, nav)
         if law is None:
             return codes, detail
+        codes = self._hold_energy(law)
+        if codes:
+            return codes, "the energy budget"
         codes = self._fly(order.name, law, Motion.BURN, facts)
-        if not codes:
+        if codes:
+            self._free_energy()
+        else:
             self._burn_step = self.step_name if order.source == "script" else ""
         return codes, detail
+
+    def _hold_energy(self, law: FlyProfile | FlyOverride) -> tuple[Code, ...]:
+        """A token for all that a burn takes; returns what speaks against it."""
+        needed = self.burns.budget.taken
+        if self.energy is None or needed is None or needed.energy_j <= 0.0:
+            return ()
+        return self.energy.peaks.burn(needed.peak_w, needed.energy_j, law.duration_s)
+
+    def _free_energy(self) -> None:
+        if self.energy is not None:
+            self.energy.peaks.end_burn()
 
     def _learn(self, now_ns: int, facts: Facts) -> None:
         self._failed = self.lost()
@@ -445,6 +461,8 @@ class Commander:
             if not self._follow(now_ns, self.target, facts):
                 self.target = self._law.update(now_ns, nav)
             self._tell_burn(now_ns)
+        if self._burn() is None:
+            self._free_energy()
         target = self.target
         pushed = target.position is not None or target.velocity is not None or target.push_n is not None
         if pushed and (directives.bar_burns or _excess(nav, target) > PUSH_BELOW_RAD_S):

@@ -102,7 +102,7 @@ def _opt3001(rig: Rig, device: DeviceConfig) -> None:
     world = rig.world
 
     def update(_t_ns: int) -> None:
-        chip.lux = face.sample(world.sun_body(), rig.light * world.environment.illumination)
+        chip.lux = face.sample(world.sun_body(), world.environment.illumination)
 
     rig.every(100, update)
 

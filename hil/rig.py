@@ -45,7 +45,6 @@ class Rig:
         gauge_faults: what a failed gauge reports as its charge, by device; ``None``: all that it last reported.
         stuck: rails whose switch no longer moves, by load: closed or open.
         shorted: rails with a short behind their switch, by load.
-        light, wing_light: what is left of the Sun's light on the craft, and of that on each wing, 0..1.
         held: which fault holds what, so that the end of an earlier one does not end a later one.
         ambient_c: temperature of the surroundings without a fault.
 
@@ -75,7 +74,6 @@ class Rig:
         self.gauge_faults: dict[str, float | None] = {}
         self.stuck: dict[str, bool] = {}
         self.shorted: set[str] = set()
-        self.light, self.wing_light = 1.0, [1.0, 1.0]
         self.held: dict[str, object] = {}
         self.ambient_c: float = self.world.thermal.ambient_c
         self._power_ups = self.world.power.power_ups
@@ -195,11 +193,6 @@ class Rig:
         for name, bus in self.profile.board.buses.items():
             if bus.recovery is not None and bus.recovery.rail == rail:
                 self.buses[name].set_power(on)
-
-    def shine(self) -> None:
-        """Bring ``light`` and ``wing_light`` to the panel; the Sun sensors look at ``light`` by themselves."""
-        for wing, share in enumerate(self.wing_light):
-            self.world.set_wing(wing, self.light * share)
 
     def _set_enabled(self, level: bool, t_ns: int) -> None:
         self._enabled = level

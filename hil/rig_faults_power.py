@@ -54,28 +54,16 @@ def _wing(_profile: Profile, index: Any, factor: Any) -> Start:
     if isinstance(index, bool):
         raise ValueError(f"index is {index!r}; 0 and 1 are allowed")
     wing, left = member("wing", index, (0, 1)), share("factor", factor)
-
-    def light(value: float) -> Act:
-        def act(rig: Rig) -> None:
-            rig.wing_light[wing] = value
-            rig.shine()
-
-        return act
-
-    return _held(f"wing {wing}", light(left), light(1.0))
+    return _held(
+        f"wing {wing}", lambda rig: rig.world.set_wing(wing, left), lambda rig: rig.world.set_wing(wing, 1.0)
+    )
 
 
 def _lighting(_profile: Profile, factor: Any) -> Start:
     left = share("factor", factor)
-
-    def light(value: float) -> Act:
-        def act(rig: Rig) -> None:
-            rig.light = value
-            rig.shine()
-
-        return act
-
-    return _held("lighting", light(left), light(1.0))
+    return _held(
+        "lighting", lambda rig: rig.world.set_lighting(left), lambda rig: rig.world.set_lighting(1.0)
+    )
 
 
 def _load(profile: Profile, load: Any) -> str:

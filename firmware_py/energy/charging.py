@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import sqrt
 
-from firmware_py.energy.mppt import Tracker, TrackerConfig
+from firmware_py.energy.mppt import Tracker, TrackerConfig, TrackerState
 from firmware_py.energy.power_rule import Flows
 from hal.power import PowerPlane, PowerState
 from hal.profile.body import PowerConfig
@@ -48,6 +48,11 @@ class Charging:
         """Voltage that is asked of the panel; ``None``: the charger's own tracking."""
         self.charge_share = 1.0
         self.target_v = power.supercap.full_v
+
+    @property
+    def limited(self) -> bool:
+        """More sunlight is there than is wanted."""
+        return self.tracker is not None and self.tracker.state is TrackerState.LIMITED
 
     def step(
         self, now_ns: int, state: PowerState, flows: Flows | None, *, soc_battery: float | None, charge_share: float,
@@ -96,9 +101,10 @@ class Charging:
 
     def _aim(self, now_ns: int, flows: Flows | None, soc_battery: float | None, top_up: bool) -> None:
         supercap, battery = self._power.supercap, self._power.battery
-        surplus = flows is not None and flows.spilled_w + flows.battery_in_w + flows.supercap_in_w > (
+        # Sunlight that nobody wants does not show in the panel's power: its voltage is off the order then.
+        surplus = self.limited or (flows is not None and flows.spilled_w + flows.battery_in_w + flows.supercap_in_w > (
             flows.top_up_w + RISING_W
-        )
+        ))
         if surplus is self._surplus:
             self._since_ns = None
         elif self._since_ns is None:

@@ -10,6 +10,7 @@ from firmware_py.energy.duties import Duties
 from firmware_py.energy.estimates import StoreEstimate
 from firmware_py.energy.forecast_heat import HeaterForecast, HeatForecast, StoreCold
 from firmware_py.energy.forecast_plan import Phase
+from firmware_py.energy.frost import FROST_LOADS, FROST_SHARE
 from firmware_py.energy.levels import NBL_CORE_MAX_C
 from firmware_py.energy.pdu_line import load_rules
 from firmware_py.energy.power_rule import Flows
@@ -23,10 +24,7 @@ DUTY_SLICES = 12
 """Looks at the duty cycle in a step after its level has changed: it goes down a step a second, up one in five."""
 DUTY_SETTLES_S = 120.0
 YIELDING = ("lidar", "nbl")
-"""Loads that are shed before any heater, and so leave room for heat (manager.py, as the next two)."""
-FREEZING = frozenset({"radar", "nbl", "lidar"})
-FREEZING_SHARE = 0.4
-"""What a freezing battery's heater does without, and the share of computing that is left then."""
+"""Loads that are shed before any heater, and so leave room for heat (manager.py)."""
 OVERCURRENT = ShedReason.PDU_OVERCURRENT
 SAFE_LEAVE_SOC = 0.05
 """SAFE is left that far above the charge where it begins (CANON section 5)."""
@@ -108,11 +106,11 @@ class Demand:
         """
         duties = self._follow_duty(t_s, span_s, Motion.SAFE if safe else phase.motion, soc[0], flows)
         freezing = cold.freezing
-        shares = duties.shares(min(duties.compute_share, FREEZING_SHARE) if freezing else duties.compute_share)
+        shares = duties.shares(min(duties.compute_share, FROST_SHARE) if freezing else duties.compute_share)
         wanted: dict[str, float] = {}
         for name, watts in self._watts.items():
             wish = name in phase.on or (name not in phase.off and duties.wants(name))
-            if wish and (not safe or name in self._in_safe) and not (freezing and name in FREEZING):
+            if wish and (not safe or name in self._in_safe) and not (freezing and name in FROST_LOADS):
                 wanted[name] = watts * shares.get(name, 1.0)
         volts = self._bus.empty_v + (self._bus.full_v - self._bus.empty_v) * soc[0]
         low = self._shedding is not None and self._shedding.low_soc

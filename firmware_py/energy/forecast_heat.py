@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from firmware_py.energy.frost import FrostGuard
 from firmware_py.energy.thermal_node import COLD_HYSTERESIS_K, COLD_SPAN_K
 from hal.profile.body import BodyConfig, HeaterConfig, ThermalNode
 
@@ -26,8 +27,6 @@ SETTLE_S = 60.0
 SURVIVAL_ON_K, SURVIVAL_OFF_K = 3.0, 6.0
 """With little energy a node is held that far above its hard limit (firmware_py/energy/heaters.py)."""
 RANKS = ("battery", "cluster", "supercap", "core")
-FREEZING_K, THAWED_K = 10.0, 15.0
-"""Above the battery's discharge limit: where other loads begin to make room for its heater, and stop (manager.py)."""
 STILL = 1e-9
 LIMIT_PLAY_K = 0.5
 """How far about its limit a battery is both heated and charged in turns."""
@@ -214,12 +213,16 @@ class StoreCold:
         self._heater = next((heater for heater in body.thermal.heaters if heater.node == "battery"), None)
         self.cold = False
         """The battery may not be charged."""
-        self.freezing = False
-        """It is so near to where it may not be drawn on that other loads make room for its heater."""
+        self._frost = FrostGuard(body)
         self.stack_may_charge = True
         self.discharge_share = 1.0
         """What of its power is reckoned with for heaters."""
         self._frozen = False
+
+    @property
+    def freezing(self) -> bool:
+        """Other loads make room for the battery's heater."""
+        return self._frost.freezing
 
     def step(self) -> float:
         """Share of its charge power that the battery may take now: the supervisor's ramps and bars."""
@@ -227,8 +230,7 @@ class StoreCold:
         charge, frost = (None, None) if battery is None else (battery.no_charge_below_c, battery.no_discharge_below_c)
         share, self.cold = self._share(self._battery, charge, self.cold)
         self.discharge_share, self._frozen = self._share(self._battery, frost, self._frozen)
-        if frost is not None and self._battery is not None:
-            self.freezing = self._heat.celsius[self._battery] < frost + (THAWED_K if self.freezing else FREEZING_K)
+        self._frost.step(None if self._battery is None else float(self._heat.celsius[self._battery]), False)
         limit = None if stack is None else stack.no_charge_below_c
         self.stack_may_charge = self._share(self._stack, limit, not self.stack_may_charge)[0] > 0.0
         return share

@@ -22,6 +22,7 @@ from firmware_py.energy.computer import ComputerPort, ComputerThrottle, Computer
 from firmware_py.energy.dock_power import BRIDGE, DockPower
 from firmware_py.energy.duties import Duties
 from firmware_py.energy.duty_table import Profile
+from firmware_py.energy.frost import FROST_LOADS, FROST_SHARE, FrostGuard
 from firmware_py.energy.heaters import HeaterControl, HeaterPlan
 from firmware_py.energy.levels import PeakLevel, peak_level
 from firmware_py.energy.notices import Notices, Tell
@@ -50,14 +51,12 @@ BLOCKED_LOADS = {
 NO_CLUSTERS: Mapping[str, Code] = {}
 YIELDING = ("lidar", "nbl")
 """Loads that are shed before any heater (shedding.py)."""
+WAITING_W = 5.0
+"""Power that nobody takes, or a dock gives, above which a battery too cold to be charged is worth a sacrifice."""
 CORE_HEAT = {"processor": 0.8, "nbl": 0.7}
 PDU_HEAT, BATTERY_HEAT = 0.02, 0.01
 """Shares of power that become heat of a node (CANON section 6)."""
-FREEZING_K, THAWED_K = 10.0, 15.0
-"""A battery that near to where it may no longer be drawn on is heated at the radar's cost, until it is so far away."""
-FREEZING = {"radar": (Code.BAT_COLD,), "nbl": (Code.BAT_COLD,), "lidar": (Code.BAT_COLD,)}
-FREEZING_SHARE = 0.4
-"""Share of computing that is left meanwhile: 50 W of heat have to fit beside 60 W of base loads."""
+
 
 
 class EnergyManager:
@@ -108,9 +107,7 @@ class EnergyManager:
         self._firing_w = 0.0
         self._headroom_w = 0.0
         self._low_energy = False
-        self._freezing = False
-        battery = next((node for node in body.thermal.nodes if node.name == "battery"), None)
-        self._frozen_c = None if battery is None else battery.no_discharge_below_c
+        self._frost = FrostGuard(body)
 
     # -- what the craft knows and asks
 
@@ -216,7 +213,7 @@ class EnergyManager:
         )
 
     def _shed(self, state: PowerState) -> Shedding:
-        loads, stuck_on, freezing = self.loads, self.loads.stuck_on, FREEZING if self._freezing else ()
+        loads, stuck_on, freezing = self.loads, self.loads.stuck_on, FROST_LOADS if self._frost.freezing else ()
         # What is stuck on draws whether it is shed or not: shedding it makes no room.
         wanted = {
             name: 0.0 if name in stuck_on else loads.demand_w(name)
@@ -258,7 +255,7 @@ class EnergyManager:
 
     def _denied(self) -> Mapping[str, tuple[Code, ...]]:
         """Loads that the budget refuses, and those that make room for a freezing battery."""
-        return {**self.peaks.denied, **FREEZING} if self._freezing else self.peaks.denied
+        return {**self.peaks.denied, **FROST_LOADS} if self._frost.freezing else self.peaks.denied
 
     def _charge_share(self) -> float:
         """Share of its charge power that heat, cold and doubt leave the battery."""
@@ -276,7 +273,7 @@ class EnergyManager:
         others_w = max(0.0, shedding.demand_w - heaters_w)
         bus_w = None if shedding.limit_w is None else max(0.0, shedding.limit_w - others_w)
         # Held back for its cold a battery would stay cold.
-        given = 1.0 if self._freezing else self.heat.discharge_share
+        given = 1.0 if self._frost.freezing else self.heat.discharge_share
         battery_w = max(0.0, power.battery.discharge_max_w * given + sources_w - others_w)
         # What is shed first anyway makes room for heat.
         yielding_w = sum(self.loads.drawn_w(name) for name in YIELDING if name in self._names)
@@ -378,17 +375,16 @@ class EnergyManager:
         return heat
 
     def _guard_against_frost(self) -> None:
-        battery, limit = self.heat.nodes.get("battery"), self._frozen_c
-        celsius = None if battery is None else battery.cold_c
-        if celsius is not None and limit is not None:
-            self._freezing = celsius < limit + (THAWED_K if self._freezing else FREEZING_K)
+        battery, flows = self.heat.nodes.get("battery"), self.flows
+        waits = self.charging.limited or (flows is not None and flows.spilled_w + flows.dock_w > WAITING_W)
+        self._frost.step(None if battery is None else battery.cold_c, waits)
 
     def _slow_computer(self, now_ns: int) -> None:
         port = self.computer
         celsius = None if port is None else port.temperature_c()
         wanted = min(self.duties.compute_share, self.heat.compute_share)
-        if self._freezing:
-            wanted = min(wanted, FREEZING_SHARE)
+        if self._frost.freezing:
+            wanted = min(wanted, FROST_SHARE)
         self.verdict = self.throttle.step(celsius, wanted)
         if port is not None:
             port.set_share(self.verdict.share)

@@ -25,6 +25,8 @@ Array = npt.NDArray[np.float64]
 STANDARD_GRAVITY = 9.80665
 USED = 1e-6
 """Duty from which a nozzle counts as used."""
+TRIM = 0.02
+"""Duty up to which a nozzle only trims: its pulses are short and rare, and need not meet the others'."""
 FULL = 1.0 - 1e-9
 """Duty from which a nozzle counts as full."""
 PARALLEL = 1e-12
@@ -198,7 +200,7 @@ def burn_needs(
             firing, share = _Firing.of(wrench, allocator, failed), 1.0
         torque, force = max(torque, share * firing.torque_off), max(force, share * firing.force_off)
         peak = max(peak, share * firing.peak)
-        used = max(used, int(np.count_nonzero(firing.duty > USED)) if share > 0.0 else 0)
+        used = max(used, int(np.count_nonzero(firing.duty * share > TRIM)) if share > 0.0 else 0)
         on += firing.duty * (share * length)
         impulse += firing.made * (share * length)
         clock.add((firing.duty * share).tolist(), length)

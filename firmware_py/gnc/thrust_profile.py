@@ -254,6 +254,11 @@ class FlyProfile(_Burn):
         self._elapsed = 0.0
 
     @property
+    def duration_s(self) -> float:
+        """Its length."""
+        return self._starts[-1]
+
+    @property
     def progress(self) -> tuple[int, int, float]:
         """Segments begun, segments in all, and share of the whole time that has passed."""
         share = min(1.0, self._elapsed / self._starts[-1])
@@ -345,6 +350,11 @@ class FlyOverride(_Burn):
         self._duration = duration_s
         self._started_ns: int | None = None
         self._rate: Vec3 = (0.0, 0.0, 0.0)
+
+    @property
+    def duration_s(self) -> float:
+        """Its length."""
+        return self._duration
 
     def update(self, now_ns: int, nav: NavState) -> Target:
         """See GuidanceLaw. Done when its time is over."""

@@ -24,7 +24,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MultipleLocator
 
 from firmware_py.energy.forecast_plan import ShedSpan
-from firmware_py.report.plots import (
+from firmware_py.report.plots_frame import (
     BLACK,
     BLUE,
     GREEN,
@@ -62,6 +62,8 @@ LEAST_BAR = 0.0015
 """Least length of a bar, as a share of the axis: what lasted for seconds is seen in a day too."""
 LATE = 0.9
 """Share of the axis from which a marker's word stands before its line."""
+NAMES_TOP = 114.0
+"""Top of the axis of charges, in percent, where markers have words."""
 ROWS_AT_MOST = 12
 """Loads in the strip of sheds; more are told by their number."""
 
@@ -315,12 +317,14 @@ def _charges(axes: Axes, day: EnergyDay) -> None:
             axes.plot(t, values, color=colour, lw=1.0, ls="--", label=f"{name}, {day.second_name}")
     battery, stack = power.battery, power.supercap
     for level, colour, name in (
-        (battery.unshed_soc, ORANGE, "shedding ends"), (battery.shed_soc, VERMILION, "shedding begins"),
-        (battery.safe_soc, PURPLE, "SAFE"), (stack.boost_soc, SKY, "T_boost"),
+        (stack.boost_soc, SKY, "T_boost"), (battery.unshed_soc, ORANGE, "shedding ends"),
+        (battery.shed_soc, VERMILION, "shedding begins"), (battery.safe_soc, PURPLE, "SAFE"),
     ):
         label = f"{name}, {100 * level:.0f} %"
         axes.axhline(100.0 * level, color=colour, lw=0.9, ls=(0, (6, 3)), zorder=1.2, label=label)
-    axes.set_ylim(-2.0, 102.0)
+    # Words of markers stand above the curves.
+    axes.set_ylim(-2.0, NAMES_TOP if day.markers else 102.0)
+    axes.set_yticks(range(0, 101, 20))
     _explain(axes, "charge\n%")
 
 

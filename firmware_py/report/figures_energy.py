@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 from firmware_py.report.scope import Figure, Pair, Row, Scope, Value, greatest
 
@@ -17,9 +18,8 @@ LEAST_ERROR_S = 5.0
 """The first seconds of a flight are not judged: no chip has spoken yet."""
 
 
-def _last(rows: Sequence[Row], key: str) -> Value:
-    found: Value = rows[-1][1].get(key) if rows else None
-    return found
+def _last(rows: Sequence[Row], key: str) -> Any:
+    return rows[-1][1].get(key) if rows else None
 
 
 def _integral_j(rows: Sequence[Row], key: str) -> float | None:
@@ -27,9 +27,8 @@ def _integral_j(rows: Sequence[Row], key: str) -> float | None:
     values = [row.get(key) for _, row in rows]
     if len(values) < 2 or any(value is None for value in values):
         return None
-    return sum(
-        0.5 * (a[1][key] + b[1][key]) * (b[0] - a[0]) / NS for a, b in pairwise(rows)
-    )
+    joules: float = sum(0.5 * (a[key] + b[key]) * (t1 - t0) / NS for (t0, a), (t1, b) in pairwise(rows))
+    return joules
 
 
 def _panel_share(scope: Scope) -> Value:

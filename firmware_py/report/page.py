@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fdir.codes import Severity
 from firmware_py.mission import StepOutcome
+from firmware_py.report.answers import HEATING, AnswerSpan, answer_spans
 from firmware_py.report.figures import FIGURES, Verdict, at_the_end, flown_steps, summary
 from firmware_py.report.scope import FlightData, Row, Value
 
@@ -23,11 +24,14 @@ EVENT_LIMIT = 2000
 """Events in one table; a flight with more says how many were left out."""
 PICTURE_TEXT = {
     "mission": "Steps, mode and events; below them rates, pointing, position, pulses of every nozzle, and propellant.",
-    "energy": "State of charge, bus, power and temperatures on the same time axis.",
+    "energy": "What loads were told, charges and their thresholds, what the panel gave of what was there, who took it, "
+    "the bus and its limits, and temperatures.",
     "path": "Two views of the path.",
 }
 HEADLINE = ("duration_s", "steps_not_done", "propellant_used_kg", "load_energy_wh", "largest_rate_deg_s")
 """Figures of the whole flight shown large on top."""
+ENERGY = ("panel_share", "overload_s", "bus_under_ms", "energy_unexplained", "energy_unexplained_on_board")
+"""Figures shown large over what the loads were told."""
 STYLE = """
 :root{color-scheme:light}
 *{box-sizing:border-box}
@@ -146,6 +150,43 @@ def _card(value: Value, unit: str, text: str) -> str:
     return f'<div class="card"><b>{escape(format_value(value))}{shown}</b><span>{_prose(text)}</span></div>'
 
 
+def _energy(data: FlightData, figures: dict[str, Value]) -> str:
+    """How well power was used, how low the stores came, and which loads yielded, and for what."""
+    cards = [_card(figures[name], FIGURES[name].unit, FIGURES[name].text) for name in ENERGY]
+    for key, name in (("soc_battery", "battery"), ("soc_supercap", "supercapacitor")):
+        lowest, whose = _lowest_pct(data, key)
+        cards.append(_card(lowest, "%", f"lowest charge of the {name}, {whose}"))
+    return f'<div class="cards">{"".join(cards)}</div>{_answers(data)}'
+
+
+def _lowest_pct(data: FlightData, key: str) -> tuple[float | None, str]:
+    """Lowest charge in percent: true, or as estimated if no truth has it."""
+    for rows, whose in ((data.truth, "true"), (data.snapshots, "estimated")):
+        values = [row[key] for _, row in rows if row.get(key) is not None]
+        if values:
+            return 100.0 * min(values), whose
+    return None, "not recorded"
+
+
+def _answers(data: FlightData) -> str:
+    if not any(row.get("loads") for _, row in data.snapshots):
+        return "<p>What loads were told was not recorded.</p>"
+    found: dict[tuple[str, str], list[AnswerSpan]] = {}
+    for span in answer_spans(data):
+        if span.word != HEATING:
+            found.setdefault((span.load, span.word), []).append(span)
+    if not found:
+        return "<p>Every load had what it asked for.</p>"
+    rows = [
+        [
+            _td(escape(load)), _td(escape(word)), _td(f"{spans[0].start_s:.2f}", "n"), _td(str(len(spans)), "n"),
+            _td(f"{sum(span.end_s - span.start_s for span in spans):.2f}", "n"),
+        ]
+        for (load, word), spans in found.items()
+    ]
+    return _table(["load", "answer", "first at, s", "times", "together, s"], rows, frozenset({2, 3, 4}))
+
+
 def _prose(text: str) -> str:
     """Text of a figure, whose code words stand between back-quotes."""
     parts = escape(text).split("`")
@@ -189,6 +230,7 @@ def write_page(data: FlightData, verdicts: Sequence[Verdict], pictures: Sequence
         _cards(data, figures),
         f"<h2>Expected and found</h2>{_verdicts(verdicts)}",
         f"<h2>Steps</h2>{_steps(data)}",
+        f"<h2>Power</h2>{_energy(data, figures)}",
         f"<h2>Pictures</h2>{''.join(map(_picture, pictures)) or '<p>None.</p>'}",
         f"<h2>Warnings</h2>{_events(serious)}",
         f"<h2>Figures of the whole flight</h2>{_table(['figure', 'value', 'unit', ''], rows, frozenset({1}))}",

@@ -95,7 +95,8 @@ class Environment:
     """Surroundings of the craft. ``magnetic_field_t`` and ``sun_direction`` are inertial; fields are read freely.
 
     A Sun direction that is given stands still at 1 au; otherwise it follows the date. ``shaded`` puts the craft into
-    shadow whatever orbit and lighting say. ``sunlit`` is the share of the Sun that these two leave.
+    shadow whatever orbit and lighting say. ``sunlit`` is the share of the Sun that these two leave, and ``dimmed``
+    (0..1) what is left of that.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Environment:
         lighting: Lighting | None = None,
     ) -> None:
         self.shaded = False
-        self.sunlit = 1.0
+        self.sunlit = self.dimmed = 1.0
         self.magnetic_field_t = magnetic_field_t
         self.sun_direction: Vec3 = (1.0, 0.0, 0.0) if sun_direction is None else unit(sun_direction)
         self._orbit, self._lighting = orbit, lighting
@@ -116,7 +117,7 @@ class Environment:
     @property
     def eclipse(self) -> bool:
         """Whether no light reaches the craft. Setting it shades the craft, or takes that shade away."""
-        return self.shaded or self.sunlit <= 0.0
+        return self.shaded or self.sunlit * self.dimmed <= 0.0
 
     @eclipse.setter
     def eclipse(self, shaded: bool) -> None:
@@ -130,7 +131,7 @@ class Environment:
     @property
     def illumination(self) -> float:
         """Sunlight as a share of that at 1 au; zero in eclipse."""
-        return 0.0 if self.shaded else self.sunlit / (self._distance * self._distance)
+        return 0.0 if self.shaded else self.dimmed * self.sunlit / (self._distance * self._distance)
 
     def update(self, elapsed_ns: int) -> None:
         """Follow orbit, lighting and date, ``elapsed_ns`` after the epoch; the date's Sun is computed once a minute."""

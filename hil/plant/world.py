@@ -18,6 +18,7 @@ from hal.profile import BodyConfig
 from hil.plant.environment import Environment, Lighting, unix_ns
 from hil.plant.heat_flows import HeatFlows
 from hil.plant.power import PowerPlant
+from hil.plant.power_stores import fraction
 from hil.plant.propulsion import NEVER
 from hil.plant.rigid_body import MAX_STEP_NS, Motion, RigidBody, rigid_body
 from hil.plant.state import InitialState, Truth
@@ -175,6 +176,10 @@ class World:
     def set_eclipse(self, eclipse: bool) -> None:
         """Put the craft into shadow, or leave its light to orbit and lighting again."""
         self.environment.shaded = eclipse
+
+    def set_lighting(self, factor: float) -> None:
+        """Dim all light on the craft to this share, 0..1, whatever orbit and lighting say. Raises ValueError."""
+        self.environment.dimmed = fraction("light", factor)
 
     def set_ambient(self, celsius: float) -> None:
         """Temperature of the surroundings, for hot case and cold soak. Raises ValueError outside the model's range."""

@@ -6,8 +6,17 @@ from collections.abc import Generator
 
 import pytest
 
-from drivers.device import FIRST_CONVERSION_POLLS, NOWHERE, Place, RegisterDevice, whole
+from drivers.device import (
+    FIRST_CONVERSION_POLLS,
+    NOWHERE,
+    ConfiguredDevice,
+    Place,
+    RegisterDevice,
+    Setting,
+    whole,
+)
 from drivers.errors import Cause, DeviceError
+from tests.drivers.scripted import WordBank, causes, refusal, run
 
 
 class ShortBus:
@@ -37,6 +46,64 @@ class Probe(RegisterDevice):
 
     def configure(self) -> Generator[None, None, None]:
         yield from self._write_verified(0x01, b"\x12\x34", "setting")
+
+
+class Bank(WordBank):
+    """Three registers of two bytes, of which one may keep what it has."""
+
+    address = 0x44
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = {1: b"\x00\x00", 2: b"\x00\x00", 3: b"\x00\x00"}
+        self.deaf: set[int] = set()
+
+    def take(self, data: bytes) -> None:
+        if data[0] not in self.deaf:
+            super().take(data)
+
+
+class Ordered(ConfiguredDevice):
+    """Opens the helpers to the test; every sample is a look at the configuration."""
+
+    def set_up(self) -> Generator[None, None, None]:
+        yield from self._configure((Setting("one", 1, b"\x00\x11"), Setting("two", 2, b"\x00\x22", b"\x00\xff")))
+
+    def order(self, pointer: int, value: bytes) -> Generator[None, None, None]:
+        yield from self._order(Setting(f"register {pointer}", pointer, value))
+
+    def acquire(self) -> Generator[None, None, None]:
+        if self._scrub_due():
+            self._scrub()
+        yield from ()
+
+
+def test_an_order_is_written_once_read_back_and_looked_for_from_then_on() -> None:
+    bus = Bank()
+    device = Ordered(bus, bus.address, scrub_every=1)
+    run(bus, device.set_up())
+    before = bus.transactions
+    run(bus, device.order(1, b"\x00\x33"))
+    run(bus, device.order(3, b"\x00\x44"))
+    assert bus.transactions - before == 4
+    assert causes(bus, device, 6) == []
+    for pointer, ordered in ((1, b"\x00\x33"), (3, b"\x00\x44")):
+        bus.words[pointer] = b"\x00\x11"
+        assert set(causes(bus, device, 6)) == {Cause.RESET}
+        run(bus, device.order(pointer, ordered))
+        assert causes(bus, device, 6) == []
+
+
+def test_an_order_that_does_not_take_is_an_error_and_stays_one_until_the_next_set_up() -> None:
+    bus = Bank()
+    device = Ordered(bus, bus.address, scrub_every=1)
+    run(bus, device.set_up())
+    bus.deaf.add(2)
+    assert refusal(bus, device.order(2, b"\x00\x55")) is Cause.IMPLAUSIBLE
+    assert set(causes(bus, device, 6)) == {Cause.RESET}
+    bus.deaf.clear()
+    run(bus, device.set_up())
+    assert causes(bus, device, 6) == []
 
 
 def test_a_short_answer_is_refused_with_bus_and_address() -> None:

@@ -242,6 +242,14 @@ def test_all_groups_of_cores_are_limited_each_by_its_own_clock(pi: Root) -> None
     assert limit.counters.refused == 1
 
 
+def test_a_limit_that_somebody_has_set_before_is_never_raised(pi: Root) -> None:
+    path = policy(pi, scaling_max_freq="1200000\n", scaling_available_frequencies="600000 1000000 1400000 1800000 \n")
+    limit = FrequencyLimit(pi.folder)
+    for share, khz in ((1.0, 1_200_000), (0.7, 1_200_000), (0.6, 1_000_000), (1.0, 1_200_000)):
+        assert limit.set_share(share)
+        assert path.read_text() == f"{khz}\n"
+
+
 @pytest.mark.parametrize("share", [float("nan"), float("inf"), -0.1, 1.01])
 def test_a_share_that_is_none_writes_nothing(pi: Root, share: float) -> None:
     path = policy(pi)

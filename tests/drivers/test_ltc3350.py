@@ -79,6 +79,16 @@ def test_backup_is_not_charging_and_discharge_is_negative() -> None:
     assert sample.charge_current_a == pytest.approx(-1.0, abs=1e-3)
 
 
+@pytest.mark.parametrize("raw", [0x7FFF, 0x8000])
+def test_a_current_beyond_the_range_is_missing_and_the_stack_s_voltage_is_not(raw: int) -> None:
+    bus = Registers()
+    device = ready(bus)
+    bus.words[0x29] = word(raw)
+    sample = run(bus, device.acquire())
+    assert sample.charge_current_a is None
+    assert sample.stack_voltage_v == pytest.approx(8.0, abs=1e-3)
+
+
 def test_a_sample_costs_four_transactions_and_every_fourth_one_more() -> None:
     bus = Registers()
     device = ready(bus)

@@ -418,6 +418,32 @@ def test_a_channel_that_was_refused_is_read_again_before_the_turn_goes_on() -> N
     assert run(bus, device.acquire()).voltage_v[5] == pytest.approx(4.321)
 
 
+def test_a_rail_that_nobody_switched_shows_a_restart_within_a_pass() -> None:
+    bus = Registers()
+    device = in_parts(bus)
+    run(bus, device.switch("load_11", on=False))
+    for _ in range(9):
+        run(bus, device.acquire())
+    bus.pages[11][0x01] = b"\x80"  # on at power-up
+    assert Cause.RESET in causes(bus, device, 8)
+    run(bus, device.initialise())
+    assert causes(bus, device, 20) == []
+    assert run(bus, device.acquire()).on[11] is True
+
+
+def test_a_switch_that_was_broken_off_leaves_open_what_the_rail_was_told() -> None:
+    bus = Registers()
+    device = in_parts(bus)
+    for _ in range(9):
+        run(bus, device.acquire())
+    steps = device.switch("load_11", on=False)
+    while bus.pages[11][0x01] == b"\x80":
+        next(steps)
+    steps.close()
+    assert causes(bus, device, 8) == []
+    assert run(bus, device.acquire()).on[11] is False
+
+
 def test_after_a_set_up_nothing_older_is_shown() -> None:
     bus = Registers()
     device = in_parts(bus)

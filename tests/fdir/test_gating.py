@@ -40,7 +40,6 @@ def test_every_class_has_its_checks_and_passes_nominal_facts(facts) -> None:
         (C.TRANSMIT, {"hottest_share": 1.2}, Code.THERMAL_BLOCK),
         (C.ZTT_BURN, {"energy": EnergyFacts(heat_unknown=True)}, Code.THERMAL_TELEM_MISSING),
         (C.FTG_BURN, {"energy": EnergyFacts(heat_unknown=True)}, Code.THERMAL_TELEM_MISSING),
-        (C.SWITCH, {"soc_battery": 0.10}, Code.BAT_LOW),
         (C.EXTERNAL_POWER, {"hottest_share": 1.0}, Code.THERMAL_BLOCK),
     ],
 )
@@ -68,6 +67,10 @@ def test_boot_takes_only_status(facts) -> None:
 def test_all_reasons_are_listed(facts) -> None:
     codes = gate(C.ZTT_BURN, Motion.SAFE, facts(soc_supercap=0.1, propellant_kg=0.0, imu_ok=False))
     assert codes == (Code.SAFE_LOCKED, Code.CAP_LOW, Code.WORKING_MASS_LOW, Code.SENSOR_MISSING)
+
+
+def test_a_load_can_be_switched_off_on_an_empty_battery(facts) -> None:
+    assert gate(C.SWITCH, Motion.IDLE, facts(soc_battery=0.01, hottest_share=1.0)) == ()
 
 
 def test_edges_of_charge_belong_to_the_higher_band(facts) -> None:

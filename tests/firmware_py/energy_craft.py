@@ -245,7 +245,7 @@ class NotingPlane:
             dock=ok(DockState(0.0, 0.0, 0.0, False, False, 20.0, ()), now_ns), dock_current_a=ok(0.0, now_ns),
             load_current_a={name: ok(powers[name] / volts if on else 0.0, now_ns) for name, on in self.on.items()},
         )
-        changes = {
+        changes: dict[str, Any] = {
             name: value if isinstance(value, Reading | dict) else absent() if value is None else ok(value, now_ns)
             for name, value in self.changes.items()
         }

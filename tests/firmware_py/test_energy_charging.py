@@ -184,7 +184,8 @@ def test_without_good_readings_the_charger_is_left_to_itself(quality: Quality) -
     assert charger.plane.panel_v is not None
     charger.plane.changes["panel"] = Reading(PanelState(30.0, 1.0, 30.0, 1.0, True, "", ()), 0, quality)
     charger.run(2.0, NONE)
-    assert charger.plane.panel_v is None and charger.charging.setpoint_v is None
+    assert charger.plane.panel_v is None
+    assert charger.charging.setpoint_v is None
 
 
 def test_no_order_is_beyond_what_a_charger_can_hold() -> None:
@@ -197,14 +198,16 @@ def test_no_order_is_beyond_what_a_charger_can_hold() -> None:
         charger.plane.changes["panel"] = PanelState(volts, 2.0 + 0.01 * index, volts * 2.0, 1.0, True, "", ())
         charger.run(0.05, NONE)
         orders += [charger.plane.panel_v] if charger.plane.panel_v is not None else []
-    assert orders and max(orders) <= 36.0
+    assert orders
+    assert max(orders) <= 36.0
 
 
 def test_a_body_without_cells_orders_no_panel() -> None:
     charger = Charger(body=load_body("bench-12kg"))
     charger.run(3.0, NONE)
     assert charger.charging.tracker is None
-    assert charger.plane.panel_v is None and charger.charging.setpoint_v is None
+    assert charger.plane.panel_v is None
+    assert charger.charging.setpoint_v is None
 
 
 def test_time_that_goes_back_only_delays_the_target() -> None:

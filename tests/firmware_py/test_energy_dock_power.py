@@ -27,7 +27,8 @@ def feeding() -> WorldCraft:
     craft = docked()
     assert craft.manager.feed_from_dock(True) == ()
     craft.fly(5.0)
-    assert craft.manager.dock is not None and craft.manager.dock.word == "on"
+    assert craft.manager.dock is not None
+    assert craft.manager.dock.word == "on"
     return craft
 
 
@@ -44,7 +45,8 @@ def test_without_a_dock_s_voltage_it_is_refused_by_code_and_stays_open() -> None
     craft.fly(1.0)
     assert craft.manager.feed_from_dock(True) == (Code.SOURCE_UNAVAILABLE,)
     craft.fly(2.0)
-    assert not craft.power.dock.on and word(craft) == "off"
+    assert not craft.power.dock.on
+    assert word(craft) == "off"
     craft.power.dock_connect(28.0, 250.0)
     craft.fly(5.0)
     assert not craft.power.dock.on
@@ -77,7 +79,9 @@ def test_it_is_raised_linearly_in_sixteenths_over_the_soft_start() -> None:
         assert share <= max(1 / 16, (t_s - start + 0.1) / DOCK.soft_start_s)
         assert pct == pytest.approx(100.0 * (t_s - start + 0.05) / DOCK.soft_start_s, abs=3.0)
     craft.fly(1.0)
-    assert word(craft) == "on" and craft.manager.dock is not None and craft.manager.dock.soft_start_pct == 100.0
+    assert word(craft) == "on"
+    assert craft.manager.dock is not None
+    assert craft.manager.dock.soft_start_pct == 100.0
 
 
 def test_a_dock_feeds_a_craft_whose_bus_has_no_room_left() -> None:
@@ -85,7 +89,8 @@ def test_a_dock_feeds_a_craft_whose_bus_has_no_room_left() -> None:
     craft = docked(soc=0.12)
     assert craft.manager.feed_from_dock(True) == ()
     craft.fly(4.0)
-    assert craft.power.dock_w > 100.0 and craft.power.battery_in_w > 0.0
+    assert craft.power.dock_w > 100.0
+    assert craft.power.battery_in_w > 0.0
 
 
 def test_it_charges_the_battery_and_never_beyond_its_limits() -> None:
@@ -100,7 +105,9 @@ def test_it_is_opened_when_it_is_no_longer_wanted() -> None:
     craft = feeding()
     assert craft.manager.feed_from_dock(False) == ()
     craft.fly(0.2)
-    assert not craft.power.dock.on and word(craft) == "off" and craft.power.dock_w == 0.0
+    assert not craft.power.dock.on
+    assert word(craft) == "off"
+    assert craft.power.dock_w == 0.0
 
 
 def test_to_want_it_twice_is_no_fault() -> None:
@@ -117,7 +124,8 @@ def test_current_that_flows_back_opens_it_and_only_an_operator_lets_it_close_aga
     craft = feeding()
     craft.power.dock_connect(28.0, 0.0, sink_w=60.0)
     craft.fly(0.15)
-    assert not craft.power.dock.on and word(craft) == "latched"
+    assert not craft.power.dock.on
+    assert word(craft) == "latched"
     assert craft.told.of(Code.BRIDGE_ELECTRICAL_UNSAFE)
     craft.power.dock_connect(28.0, 250.0)
     craft.fly(20.0)
@@ -139,15 +147,18 @@ def test_what_is_still_wrong_when_it_is_cleared_opens_it_again() -> None:
     craft.fly(1.0)
     assert craft.manager.feed_from_dock(True) == ()
     craft.fly(2.0)
-    assert word(craft) == "latched" and not craft.power.dock.on
+    assert word(craft) == "latched"
+    assert not craft.power.dock.on
 
 
 def test_a_dock_that_is_pulled_is_waited_for() -> None:
     craft = feeding()
     craft.power.dock_disconnect()
     craft.fly(1.0)
-    assert not craft.power.dock.on and word(craft) == "wait"
-    assert craft.manager.dock is not None and Code.SOURCE_UNAVAILABLE in craft.manager.dock.codes
+    assert not craft.power.dock.on
+    assert word(craft) == "wait"
+    assert craft.manager.dock is not None
+    assert Code.SOURCE_UNAVAILABLE in craft.manager.dock.codes
     craft.power.dock_connect(28.0, 250.0)
     craft.fly(4.0)
     assert word(craft) == "on"
@@ -183,7 +194,8 @@ def test_a_monitor_that_falls_silent_leaves_the_other_and_both_silent_open_it(cu
     assert craft.manager.facts.dock_current_a is None
     craft.levers.changes["dock"] = None
     craft.fly(1.0)
-    assert word(craft) == "wait" and not craft.levers.dock[0]
+    assert word(craft) == "wait"
+    assert not craft.levers.dock[0]
 
 
 def test_a_plane_that_has_no_such_switch_is_asked_in_vain() -> None:

@@ -66,7 +66,8 @@ def test_what_was_shed_comes_back_above_thirty_percent_and_not_before() -> None:
     assert craft.manager.feed_from_dock(True) == ()
     craft.until(lambda: "radar" in craft.on(), 90.0)
     estimate = craft.manager.soc_battery
-    assert estimate is not None and estimate >= 0.30
+    assert estimate is not None
+    assert estimate >= 0.30
     assert craft.power.soc_battery == pytest.approx(0.30, abs=0.03)
     craft.fly(1.0)
     assert {"radar", "transponder"} <= craft.on()
@@ -199,8 +200,11 @@ def test_stores_whose_sensors_fall_silent_are_neither_empty_nor_full(soc: float)
     craft.seen = lost(*READINGS)
     craft.fly(700.0)
     manager = craft.manager
-    assert manager.soc_battery is None and manager.soc_supercap is None and manager.peak_level is None
-    assert craft.told.of(Code.POWER_TELEM_STALE, "battery") and craft.told.of(Code.POWER_TELEM_STALE, "supercap")
+    assert manager.soc_battery is None
+    assert manager.soc_supercap is None
+    assert manager.peak_level is None
+    assert craft.told.of(Code.POWER_TELEM_STALE, "battery")
+    assert craft.told.of(Code.POWER_TELEM_STALE, "supercap")
     assert not manager.can_give(10.0, 10.0, 0.1)
     assert manager.charging.target_v == 0.0
     assert manager.flows is None
@@ -213,7 +217,8 @@ def test_without_any_sensor_from_the_start_nothing_is_charged_and_nothing_claime
     craft.celsius = {}
     craft.fly(10.0)
     manager = craft.manager
-    assert manager.soc_battery is None and manager.soc_supercap is None
+    assert manager.soc_battery is None
+    assert manager.soc_supercap is None
     assert manager.facts.stores_conflict is None
     assert manager.facts.supercap_refuses_charge is None
     assert manager.facts.dock_current_a is None
@@ -232,7 +237,8 @@ def test_a_gauge_that_contradicts_is_named_and_not_averaged() -> None:
     assert craft.manager.facts.stores_conflict is True
     assert craft.told.of(Code.POWER_TELEM_CONFLICTING, "gauge")
     soc = craft.manager.soc_battery
-    assert soc is not None and (abs(soc - 0.8) < 0.03 or abs(soc - 0.2) < 0.03)
+    assert soc is not None
+    assert (abs(soc - 0.8) < 0.03 or abs(soc - 0.2) < 0.03)
 
 
 def test_a_gauge_that_is_stale_leaves_the_charge_to_the_others_and_is_said() -> None:
@@ -260,12 +266,15 @@ def test_readings_that_are_no_numbers_pass_as_nothing(number: float) -> None:
     craft.firing_w = 80.0
     craft.fly(10.0)
     manager = craft.manager
-    assert manager.soc_battery is None and manager.soc_supercap is None
-    assert craft.levers.charge_a == 0.0 and craft.levers.target_v == 0.0
+    assert manager.soc_battery is None
+    assert manager.soc_supercap is None
+    assert craft.levers.charge_a == 0.0
+    assert craft.levers.target_v == 0.0
     assert craft.levers.panel_v is None or 0.0 < craft.levers.panel_v < 40.0
     assert manager.rcs_share == 1.0
     totals = manager.books.totals()
-    assert totals.known_s == 0.0 and totals.unknown_s > 9.0
+    assert totals.known_s == 0.0
+    assert totals.unknown_s > 9.0
 
 
 def test_a_plane_that_takes_no_order_harms_nothing_and_is_named() -> None:
@@ -379,7 +388,8 @@ def test_hot_nodes_block_what_heats_them_a_step_later_and_let_it_back() -> None:
     assert craft.shed["radar"] == "thermal_overheat"
     assert Code.THERMAL_BLOCK in craft.answers["transponder"].codes
     craft.fly(2.0)
-    assert craft.told.of(Code.THERMAL_TRIP, "pdu") and craft.told.of(Code.PDU_THERMAL_BLOCK, "pdu")
+    assert craft.told.of(Code.THERMAL_TRIP, "pdu")
+    assert craft.told.of(Code.PDU_THERMAL_BLOCK, "pdu")
     craft.celsius["pdu"] = 89.0
     craft.until(lambda: craft.levers.on["radar"], 30.0)
 
@@ -438,7 +448,8 @@ def test_above_the_hold_mark_the_stack_pays_and_no_load_yields() -> None:
     before = craft.shed
     craft.firing_w = 80.0
     craft.fly(3.0)
-    assert craft.shed == before and craft.manager.rcs_share == 1.0
+    assert craft.shed == before
+    assert craft.manager.rcs_share == 1.0
     assert craft.power.valve_served == 1.0
     assert craft.manager.peak_level is PeakLevel.BOOST
 
@@ -476,7 +487,8 @@ def test_a_clock_that_goes_back_breaks_nothing_and_counts_no_negative_time() -> 
 def test_the_first_step_only_notes_the_time() -> None:
     craft = BenchCraft()
     craft.tick()
-    assert craft.manager.shedding is None and craft.manager.flows is None
+    assert craft.manager.shedding is None
+    assert craft.manager.flows is None
     assert craft.levers.orders == []
 
 
@@ -560,6 +572,7 @@ moves = st.one_of(
     st.tuples(st.just("motion"), st.sampled_from(Motion), st.sampled_from((0.0, 20.0, 80.0, 200.0))),
     st.tuples(st.just("lose"), st.sets(st.sampled_from(LOSABLE), max_size=6), st.just(None)),
     st.tuples(st.just("spoil"), st.sampled_from(NODES), st.sampled_from((None, nan, 1e9, 20.0))),
+    st.tuples(st.just("deafen"), st.just("battery"), st.floats(-30.0, 15.0)),
     st.tuples(st.just("dock"), st.sampled_from((0.0, 12.0, 24.5, 28.0, 40.0, -28.0)), st.sampled_from((0.0, 60.0))),
     st.tuples(st.just("feed"), st.booleans(), st.just(None)),
     st.tuples(st.just("want"), st.sampled_from(FAULTY), st.booleans()),
@@ -587,6 +600,10 @@ def do(craft: WorldCraft, move: Move) -> None:
         craft.motion, craft.firing_w = first, second
     elif kind == "lose":
         craft.seen = lost(*first)
+    elif kind == "deafen":
+        craft.world.set_temperature(first, second)
+        craft.seen = lost("gauge", "bms")
+        craft.felt = lambda celsius: {**celsius, first: None}
     elif kind == "spoil":
         craft.felt = lambda celsius: {**celsius, first: second}
     elif kind == "dock":
@@ -631,12 +648,11 @@ class Watch:
     def _told(self) -> bool:
         manager = self.craft.manager
         return manager.facts.overcurrent_unsolved or any(
-            Code.PDU_OVERCURRENT in answer.codes or answer.reason == "pdu_overcurrent" and answer.on
-            for answer in manager.loads.answers.values()
+            Code.PDU_OVERCURRENT in answer.codes for answer in manager.loads.answers.values()
         )
 
 
-@given(start=st.tuples(charges, charges), history=st.lists(moves, min_size=1, max_size=6), seed=st.integers(0, 9))
+@given(start=st.tuples(charges, charges), history=st.lists(moves, min_size=1, max_size=5), seed=st.integers(0, 9))
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_history_breaks_the_rules(start: tuple[float, float], history: list[Move], seed: int) -> None:
     """Never an exception, the base never off, the bus within its limit or its excess told, nothing charged below zero,
@@ -648,9 +664,9 @@ def test_no_history_breaks_the_rules(start: tuple[float, float], history: list[M
     gauge, spoiled = True, False
     for move in history:
         do(craft, move)
-        gauge = "gauge" not in move[1] if move[0] == "lose" else gauge
-        spoiled = move[1:] == ("battery", 20.0) if move[0] == "spoil" else spoiled
+        gauge = "gauge" not in move[1] if move[0] == "lose" else gauge and move[0] != "deafen"
+        spoiled = move[1:] == ("battery", 20.0) if move[0] == "spoil" else spoiled and move[0] != "deafen"
         watch.blind = spoiled and not gauge
-        craft.fly(4.0, watch)
+        craft.fly(3.5, watch)
     power = craft.power
     assert abs(power.balance_error_j) <= 1e-9 * power.ledger.flowed + 1e-3

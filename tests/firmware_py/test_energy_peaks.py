@@ -144,7 +144,8 @@ def test_a_packet_that_waits_is_told_when_it_may_start() -> None:
     assert not ticks.peaks.live("nbl")
     ticks.run(3.0)
     assert ticks.peaks.take_notes() == [(Code.BUDGET_GRANTED, "nbl may start")]
-    assert ticks.peaks.live("nbl") and ticks.peaks.nbl_under_way
+    assert ticks.peaks.live("nbl")
+    assert ticks.peaks.nbl_under_way
     ticks.peaks.give_back("nbl", 2000.0)
     assert not ticks.peaks.live("nbl")
     ticks.books_close()
@@ -209,7 +210,8 @@ def test_in_the_craft_what_is_fired_holds_a_token_as_long_as_it_is_fired() -> No
     craft.fly(3.0, lambda: held.append(craft.manager.peaks.budget.granted_w(Store.SUPERCAP)))
     assert min(held) > 0.0
     answer = craft.manager.peaks.ask("nbl", 150.0, 2400.0, 16.0, Store.SUPERCAP, Priority.EMERGENCY)
-    assert answer.outcome is Outcome.REFUSED and Code.PDU_PEAK_DENIED in answer.codes
+    assert answer.outcome is Outcome.REFUSED
+    assert Code.PDU_PEAK_DENIED in answer.codes
     craft.firing_w = 0.0
     craft.fly(2.5)
     assert craft.manager.peaks.budget.granted_w(Store.SUPERCAP) == 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from fdir.codes import Code
@@ -11,6 +12,7 @@ from firmware_py.energy.power_rule import Flows
 from firmware_py.energy.stores_watch import ChargeWatch, StoresWatch, usable
 from firmware_py.energy.trust import Trust
 from hal.power import GaugeState, PowerState
+from hal.profile.body import PowerConfig
 from hal.profile.loader import load_body
 from hal.reading import Quality, Reading, absent
 
@@ -23,11 +25,15 @@ def gauge(soc: float, amperes: float, volts: float = 26.8) -> GaugeState:
     return GaugeState(soc, volts, amperes, 20.0, None, ())
 
 
+def replace_cut(soc: float) -> PowerConfig:
+    return msgspec.structs.replace(POWER, battery=msgspec.structs.replace(POWER.battery, cut_soc=soc))
+
+
 class Craft:
     """Readings of a craft of constant charges, as its chips give them: battery at 4 Hz, stack at 10 Hz, gauges at 1."""
 
-    def __init__(self) -> None:
-        self.watch = StoresWatch(POWER)
+    def __init__(self, power: PowerConfig = POWER) -> None:
+        self.watch = StoresWatch(power)
         self.now_ns = 0
         self.stack_v: float | None = 8.335
         self.stack_a: float | None = 0.0
@@ -168,19 +174,15 @@ def test_a_voltage_that_jumps_at_rest_is_a_conflict() -> None:
     assert craft.watch.conflict is True
 
 
-@pytest.mark.parametrize("soc", [0.8, 0.051, 0.05, 0.03, 0.0])
+@pytest.mark.parametrize("soc", [0.8, 0.06, 0.05, 0.03, 0.0])
 def test_an_empty_battery_is_empty_now(soc: float) -> None:
-    craft = Craft()
+    craft = Craft(replace_cut(0.05))
     craft.soc, craft.battery_a = soc, 0.0
     craft.fly(5.0)
     estimate = craft.watch.battery_estimate
     assert estimate.soc == pytest.approx(soc, abs=0.001)
     left = craft.watch.time_to_empty_s(replace(IDLE, battery_out_w=50.0))
-    assert left is not None
-    if POWER.battery.cut_soc < soc:
-        assert left == pytest.approx((estimate.soc - POWER.battery.cut_soc) * estimate.capacity_j / 50.0)
-    else:
-        assert left == 0.0
+    assert left == pytest.approx(max(0.0, soc - 0.05) * estimate.capacity_j / 50.0, abs=1e-6)
 
 
 def test_a_battery_that_is_not_drawn_on_is_never_empty() -> None:

@@ -85,7 +85,8 @@ def test_orbit_lighting_cold_start_and_surroundings_are_read(tmp_path: Path) -> 
         tmp_path, "lighting: [[0, 1.0], [60, 0.2], [60.5, 0]], cold_start: true, ambient_c: -60"
     )).initial
     assert initial.lighting == ((0.0, 1.0), (60.0, 0.2), (60.5, 0.0))
-    assert initial.cold_start is True and initial.ambient_c == -60.0
+    assert initial.cold_start is True
+    assert initial.ambient_c == -60.0
 
 
 @pytest.mark.parametrize(("initial", "key", "word"), [

@@ -69,7 +69,8 @@ def test_figures_are_what_they_are_by_hand(name: str) -> None:
 
 def test_all_of_them_are_in_the_table_of_figures_and_no_name_twice() -> None:
     names = [figure if isinstance(figure, str) else figure.name for figure in FIGURES]
-    assert set(BY_NAME) <= set(names) and len(names) == len(set(names))
+    assert set(BY_NAME) <= set(names)
+    assert len(names) == len(set(names))
     assert {figure.name for figure in ENERGY_FIGURES if figure.text_value} == {"dock_feed", "duty_level"}
 
 

@@ -396,13 +396,12 @@ def test_a_craft_on_the_table_boots_with_gravity_and_field_alone() -> None:
 def test_a_hot_cluster_is_used_less_and_one_at_its_trip_not_at_all() -> None:
     craft = Craft(rate=(radians(3.0), radians(3.0), radians(3.0)))
     craft.until(lambda: craft.motion == "Idle", 5.0)
-    # What a sensor on the cluster would say.
-    craft.software.heat.step(0.0, [0.0] * 16, {"rcs_c01": 109.0})
-    craft.run(1.0)
+    craft.rig.world.set_temperature("rcs_c01", 109.0)
+    craft.run(1.5)
     price = craft.software.allocator.costs
     assert price[:4].min() > 1.5 * price[4:8].max()
-    craft.software.heat.step(0.0, [0.0] * 16, {"rcs_c01": 145.0})
-    craft.run(1.0)
+    craft.rig.world.set_temperature("rcs_c01", 145.0)
+    craft.run(1.5)
     craft.order("detumble")
     fired = set()
     for _ in range(20):

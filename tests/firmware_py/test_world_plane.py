@@ -69,7 +69,7 @@ def test_errors_are_a_gain_on_currents_and_noise_of_the_given_size() -> None:
 
 def test_the_same_seed_gives_the_same_readings_and_another_one_others() -> None:
     def rows(seed: int) -> list[PowerState]:
-        world, plane = made(errors=SensorErrors(), seed=seed)
+        _world, plane = made(errors=SensorErrors(), seed=seed)
         return [plane.state(n * SECOND) for n in range(5)]
 
     assert rows(3) == rows(3)
@@ -116,9 +116,11 @@ def test_what_a_body_lacks_is_absent_and_its_levers_answer_no() -> None:
     state = plane.state(0)
     assert {name for name in (field.name for field in fields(PowerState)) if name not in ("rails", "load_current_a")
             and getattr(state, name).quality is Quality.ABSENT} == {"panel", "bms", "dock", "dock_current_a"}
-    assert not plane.set_dock(True) and not plane.set_dock(False)
+    assert not plane.set_dock(True)
+    assert not plane.set_dock(False)
     assert not plane.set_panel_voltage(20.0)
-    assert plane.set_charge_limit(1.0) and plane.set_supercap_target(5.0)
+    assert plane.set_charge_limit(1.0)
+    assert plane.set_supercap_target(5.0)
 
 
 # -- levers
@@ -129,12 +131,18 @@ def test_rails_switch_loads_and_show_what_they_were_told() -> None:
     assert plane.switched == tuple(
         [load.name for load in BODY.power.loads if not load.base] + [heater.load for heater in BODY.thermal.heaters]
     )
-    assert read(plane.state(0).rails)["radar"].on is True and read(plane.state(0).rails)["lidar"].on is False
-    assert plane.switch("radar", False) and plane.switch("lidar", True) and plane.switch("heater_core", True)
-    assert not world.power.is_on("radar") and world.power.is_on("lidar") and world.power.is_on("heater_core")
+    assert read(plane.state(0).rails)["radar"].on is True
+    assert read(plane.state(0).rails)["lidar"].on is False
+    assert plane.switch("radar", False)
+    assert plane.switch("lidar", True)
+    assert plane.switch("heater_core", True)
+    assert not world.power.is_on("radar")
+    assert world.power.is_on("lidar")
+    assert world.power.is_on("heater_core")
     rails = read(plane.state(0).rails)
     assert (rails["radar"].on, rails["radar"].voltage_v) == (False, 0.0)
-    assert rails["lidar"].on and rails["lidar"].voltage_v == pytest.approx(world.power.bus_voltage_v)
+    assert rails["lidar"].on
+    assert rails["lidar"].voltage_v == pytest.approx(world.power.bus_voltage_v)
     assert plane.orders == 3
 
 
@@ -166,7 +174,7 @@ def test_charge_is_limited_in_steps_never_above_the_order() -> None:
 def test_the_stack_s_target_is_the_nearest_step_not_above_and_never_below_the_lowest() -> None:
     world, plane = made()
     full, targets = BODY.power.supercap.full_v, []
-    for tenths in range(0, 1001):
+    for tenths in range(1001):
         volts = full * tenths / 1000.0
         assert plane.set_supercap_target(volts)
         held_v = full * sqrt(world.power.supercap_target_soc)
@@ -185,7 +193,8 @@ def test_the_dock_s_switch_is_closed_with_a_share() -> None:
     world.advance_energy(4.0)
     state = plane.state(world.t_ns)
     assert read(state.dock_current_a) == pytest.approx(2.5, rel=0.01)
-    assert read(state.dock).on and read(state.dock).input_v == 28.0
+    assert read(state.dock).on
+    assert read(state.dock).input_v == 28.0
     assert plane.set_dock(False)
     world.advance_energy(1.0)
     assert read(plane.state(world.t_ns).dock_current_a) == 0.0

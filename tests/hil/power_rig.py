@@ -4,38 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from hal.profile import Profile, load_profile
 from hil.plant.world import InitialState
 from hil.rig import Rig
 
-__all__ = ["MS", "PAGES", "Master", "power_profile"]
+__all__ = ["MS", "PAGES", "Master"]
 
 MS = 1_000_000
-PAGES = (
-    "sensors", "radar", "nbl", "lidar", "transponder", "heater_battery", "heater_supercap", "heater_core",
-    "heater_rcs_c01", "heater_rcs_c02", "heater_rcs_c03", "heater_rcs_c04", "main", "logic",
+PROFILE = load_profile("qiki-t", "qiki-rpi")
+PAGES = tuple(
+    str(rail["name"]) for device in PROFILE.board.devices if device.part == "max34451"
+    for rail in device.settings["rails"]
 )
-
-
-def power_profile() -> Profile:
-    """qiki-t on qiki-rpi, its distribution unit with a rail a page in the order of ``PAGES``."""
-    profile = load_profile("qiki-t", "qiki-rpi")
-    limits = {"sensors": (4.75, 5.25), "lidar": (4.75, 5.25), "logic": (3.135, 3.465)}
-    rails: list[dict[str, Any]] = []
-    for page, name in enumerate(PAGES):
-        rail: dict[str, Any] = {"name": name, "page": page}
-        if page < 12:
-            rail["switched"] = True
-        if name in limits:
-            rail["under_voltage_warning_v"], rail["over_voltage_warning_v"] = limits[name]
-        rails.append(rail)
-    devices = tuple(
-        msgspec.structs.replace(d, settings={**d.settings, "rails": rails}) if d.part == "max34451" else d
-        for d in profile.board.devices
-    )
-    return profile._replace(board=msgspec.structs.replace(profile.board, devices=devices))
+"""Rails of the distribution unit, each on the page of its place in the board description."""
 
 
 class Master:
@@ -43,7 +24,7 @@ class Master:
 
     def __init__(self, seed: int = 1, *, profile: Profile | None = None, **initial: Any) -> None:
         """A rig at rest in full Sun square on its cells, unless ``initial`` says otherwise."""
-        self.profile = power_profile() if profile is None else profile
+        self.profile = PROFILE if profile is None else profile
         settings: dict[str, Any] = {"epoch": 0, "sun_direction": (-1.0, 0.0, 0.0), "panel_c": 45.0}
         self.rig = Rig(self.profile, InitialState(**{**settings, **initial}), seed)
         self.power = self.rig.world.power
@@ -81,9 +62,15 @@ class Master:
     # -- what the registers mean, by the data sheets
 
     def panel(self) -> tuple[float, float, float]:
-        """Input voltage, input current and charge current of the LTC4162, V and A, over 10 mOhm."""
+        """Input voltage, input current and charge current of the LTC4162, V and A."""
         volts = self.word("solar", 0x3B) * 1.649e-3
-        return volts, self.signed("solar", 0x3E) * 1.466e-6 / 0.01, self.signed("solar", 0x3D) * 1.466e-6 / 0.01
+        input_a = self.signed("solar", 0x3E) * 1.466e-6 / float(self._devices["solar"].settings["input_sense_ohm"])
+        return volts, input_a, self.signed("solar", 0x3D) * 1.466e-6 / self.battery_sense_ohm
+
+    @property
+    def battery_sense_ohm(self) -> float:
+        """Sense resistor of the charge current, as the board has it."""
+        return float(self._devices["solar"].settings["battery_sense_ohm"])
 
     def hold_panel(self, volts: float) -> None:
         """Tracking off, telemetry always on and fast, the input held at the nearest voltage."""

@@ -352,6 +352,24 @@ def test_orbit_and_lighting_darken_the_craft_by_themselves() -> None:
     assert fly(bench, 5.0).illumination == pytest.approx(0.5, abs=0.01)
 
 
+def test_light_can_be_dimmed_in_flight_over_whatever_orbit_and_lamp_leave() -> None:
+    world = make(lighting=((0.0, 0.5),))
+    half = fly(world, 1.0).array_max_w
+    world.set_lighting(0.4)
+    truth = fly(world, 1.0)
+    assert truth.illumination == pytest.approx(0.2)
+    assert truth.array_max_w == pytest.approx(0.4 * half, rel=0.05)
+    assert not truth.eclipse
+    world.set_lighting(0.0)
+    truth = fly(world, 1.0)
+    assert (truth.illumination, truth.eclipse, truth.array_max_w) == (0.0, True, 0.0)
+    world.set_lighting(1.0)
+    assert fly(world, 1.0).array_max_w == pytest.approx(half, rel=0.05)
+    for bad in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="light"):
+            world.set_lighting(bad)
+
+
 def test_hot_case_can_be_set_in_flight() -> None:
     world = make()
     before = world.truth().temperatures_c["hull"]

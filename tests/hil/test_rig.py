@@ -25,7 +25,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "device_reset": {"device": "bus_monitor"}, "panel": {"factor": 0.5}, "eclipse": {},
     "disturbance": {"torque_n_m": [0, 0, 5]}, "soc_battery": {"value": 0.2}, "soc_supercap": {"value": 0.2},
     "temperature": {"node": "core", "celsius": 85}, "wing": {"index": 1, "factor": 0.5}, "lighting": {"factor": 0.5},
-    "load_stuck": {"load": "radar", "on": True}, "rail_short": {"load": "nbl", "watts": 60},
+    "load_stuck": {"load": "radar", "drawing": True}, "rail_short": {"load": "nbl", "watts": 60},
     "battery_capacity": {"factor": 0.8}, "supercap_capacity": {"factor": 0.7}, "supercap_esr": {"factor": 3},
     "current_bias": {"device": "bus_monitor", "share": 0.01}, "gauge": {"value": "frozen"}, "ambient": {"celsius": -30},
     "dock": {"voltage_v": 28, "power_w": 250},
@@ -178,8 +178,8 @@ def test_a_checked_fault_is_not_started() -> None:
     ("wing", {"index": True, "factor": 0.5}, "index is True; 0 and 1"),
     ("wing", {"index": 0, "factor": -0.5}, "factor is -0.5; 0..1"),
     ("lighting", {"factor": 1.01}, "factor is 1.01; 0..1"),
-    ("load_stuck", {"load": "base", "on": True}, "no load that can be switched 'base'; there are: processor, radar"),
-    ("load_stuck", {"load": "radar", "on": 1}, "on is 1; true or false"),
+    ("load_stuck", {"load": "base", "drawing": True}, "no load that can be switched 'base'; there are: processor,"),
+    ("load_stuck", {"load": "radar", "drawing": 1}, "drawing is 1; true or false"),
     ("rail_short", {"load": "toaster", "watts": 5}, "no load that can be switched 'toaster'"),
     ("rail_short", {"load": "radar", "watts": 0}, "watts is 0; 1..5000"),
     ("battery_capacity", {"factor": 0}, "factor is 0; 0.05..1.5"),
@@ -206,7 +206,7 @@ def test_a_fault_that_makes_no_sense_is_refused_with_what_is_allowed(
 @pytest.mark.parametrize(("kind", "parameters", "said"), [
     ("dock", {}, "body bench-12kg has no power.dock"),
     ("gauge", {"value": 0.5}, "no gauge None; there are: none"),
-    ("load_stuck", {"load": "heater_battery", "on": True}, "no load that can be switched 'heater_battery'"),
+    ("load_stuck", {"load": "heater_battery", "drawing": True}, "no load that can be switched 'heater_battery'"),
 ])
 def test_a_fault_of_what_a_craft_lacks_is_refused(kind: str, parameters: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):

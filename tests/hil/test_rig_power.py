@@ -83,8 +83,9 @@ def test_the_charge_current_setting_limits_what_the_battery_gets(setting: int) -
     master.put_word("solar", 0x1A, setting)
     master.run(0.2)
     volts, _, into_battery = master.panel()
-    assert into_battery == pytest.approx(min(before[2], (setting + 1) * 0.1), rel=0.01)
-    if (setting + 1) * 0.1 < before[2]:
+    limit_a = (setting + 1) * 1e-3 / master.battery_sense_ohm
+    assert into_battery == pytest.approx(min(before[2], limit_a), rel=0.01)
+    if limit_a < before[2]:
         assert volts > before[0] + 0.5, "a panel that may give less stands right of its maximum"
 
 
@@ -134,7 +135,8 @@ def test_in_the_dark_the_settings_stay_and_the_charger_sleeps() -> None:
     master.run(0.2)
     assert master.word("solar", 0x34) == 256
     assert master.power.array_w == 0.0
-    assert master.power.battery_charge_limit_w == pytest.approx(0.4 * master.power.bus_voltage_v, rel=1e-3)
+    limit_a = 4e-3 / master.battery_sense_ohm
+    assert master.power.battery_charge_limit_w == pytest.approx(limit_a * master.power.bus_voltage_v, rel=1e-3)
 
 
 # -- the stack's charger

@@ -223,7 +223,9 @@ def test_the_end_of_an_earlier_dock_does_not_unplug_a_later_one() -> None:
 READS: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Master], float]]] = {
     "wing": ({"index": 0, "factor": 0.2}, {"index": 0, "factor": 0.6}, lambda m: m.power.array_max_w),
     "lighting": ({"factor": 0.2}, {"factor": 0.6}, lambda m: m.power.array_max_w),
-    "load_stuck": ({"load": "radar", "drawing": False}, {"load": "radar", "drawing": True}, lambda m: m.rail_v("radar")),
+    "load_stuck": (
+        {"load": "radar", "drawing": False}, {"load": "radar", "drawing": True}, lambda m: m.rail_v("radar"),
+    ),
     "supercap_esr": ({"factor": 2}, {"factor": 4}, lambda m: m.power.esr_ohm),
     "supercap_capacity": ({"factor": 0.5}, {"factor": 0.9}, lambda m: m.power.capacitance_f),
     "battery_capacity": ({"factor": 0.5}, {"factor": 0.9}, lambda m: m.power.battery_capacity_j),

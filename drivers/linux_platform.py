@@ -227,7 +227,8 @@ class FrequencyLimit(_Files):
     def set_share(self, share: float) -> bool:
         """Limit every core to this share (0..1) of its highest clock, at the next slower step. True if it is so now.
 
-        A limit that was found lower is kept. One that already holds isn't written again. False, and nothing written, for a share outside 0..1 or NaN.
+        A limit that was found lower is kept. One that already holds isn't written again. False, and nothing written,
+        for a share outside 0..1 or NaN.
         """
         if not 0.0 <= share <= 1.0:
             return False

@@ -15,7 +15,8 @@ exactly the length of its command. PAGE is written anew in every pass; sequences
 A pass costs three transactions a channel (PAGE, value, status), one more where the rail is switched (OPERATION), three
 a temperature sensor, and at the end PAGE read back (a chip that restarted has forgotten it) or, in every
 ``scrub_every``-th sample, one value of the configuration. ``on`` is what the chip was told, ``None`` for a rail that it
-doesn't switch; only an order or a restart changes it, so a rail that is told otherwise than it was is a RESET. Where all that is read is zeros the identity is read again before it is believed.
+doesn't switch; only an order or a restart changes it, so a rail that is told otherwise than it was is a RESET. Where
+all that is read is zeros the identity is read again before it is believed.
 
 A pass of many channels holds the bus for long: 58 transactions for 12 switched rails, 2 others and a sensor. With
 ``channels_a_sample`` a sample reads only so many channels or sensors, first of all rails that were just switched, then

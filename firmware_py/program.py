@@ -90,7 +90,7 @@ class Program:
             computer,
         )
         for name in mission.initial.loads_off:
-            self.software.energy.want_load(name, False)
+            self.software.energy.unwanted(name)
         self.scheduler = Scheduler(
             profile.board.rates, (*self.software.members(), *more_members), clock, self._on_event,
             self.software.on_overrun_stop, self.software.feed_watchdog, meter, on_idle,

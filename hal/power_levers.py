@@ -89,6 +89,7 @@ class Pdu:
 
 
 def charger_levers(solar: Source[SolarSample] | None) -> tuple[Lever[float | None] | None, Lever[float] | None]:
+    """Levers of the panel's voltage, V, and of the charge current, A; ``None`` where the part can't be ordered."""
     if not isinstance(solar, ManagedDevice) or not isinstance(solar.device, PanelCharger):
         return None, None
     driver: PanelCharger = solar.device
@@ -102,6 +103,7 @@ def charger_levers(solar: Source[SolarSample] | None) -> tuple[Lever[float | Non
 
 
 def target_lever(supercap: tuple[ManagedDevice[SupercapSample], float] | None) -> Lever[float] | None:
+    """Lever of the voltage up to which the stack is charged, V."""
     if supercap is None or not isinstance(supercap[0].device, StackCharger):
         return None
     driver: StackCharger = supercap[0].device
@@ -109,6 +111,7 @@ def target_lever(supercap: tuple[ManagedDevice[SupercapSample], float] | None) -
 
 
 def dock_lever(dock: ManagedDevice[HotSwapSample] | None) -> Lever[tuple[bool, float]] | None:
+    """Lever of the dock's switch: whether it is closed, and with which share of its current limit."""
     if dock is None or not isinstance(dock.device, FeedSwitch):
         return None
     driver: FeedSwitch = dock.device
@@ -118,6 +121,7 @@ def dock_lever(dock: ManagedDevice[HotSwapSample] | None) -> Lever[tuple[bool, f
 
 
 def rail_levers(pdu: Pdu | None, loads: tuple[str, ...]) -> dict[str, Lever[bool]]:
+    """Levers of the rails that the unit switches and that are named like a load, in the order of its rails."""
     if pdu is None or not isinstance(pdu.device.device, RailSwitch):
         return {}
     driver: RailSwitch = pdu.device.device

@@ -2,7 +2,8 @@
 
 A chip that acts (charger, stack charger, dock switch, distribution unit) tells of every setting that is written, and
 its lever in the world moves at that instant; what it decides by itself is followed every 50 ms, the world's step of
-power. While the battery's protection has the bus off, no lever moves: at power-up all chips start anew.
+power. While the battery's protection has the bus off, no lever moves, but a dock's switch closes by itself: at power-up
+all chips start anew.
 """
 
 from __future__ import annotations
@@ -223,6 +224,7 @@ def _adm1272(rig: Rig, device: DeviceConfig) -> None:
     rig.on_i2c(device, chip)
     celsius = rig.temperature_of("dock_bridge")
     lever: tuple[bool, float] | None = None
+    alive = True
 
     def steer() -> None:
         # The chip starts in milliseconds, the world's feed in seconds: the start-up limit goes on as the feed's share.
@@ -233,7 +235,14 @@ def _adm1272(rig: Rig, device: DeviceConfig) -> None:
             power.set_dock(*now)
 
     def update(_t_ns: int) -> None:
-        # Without a dock there is no voltage before the switch. The chip's own supply comes from the main bus.
+        nonlocal alive, lever
+        if alive and not power.bus_on and dock is not None:
+            # Its other supply is the dock's line: without the bus it starts anew as soon as a dock is there.
+            chip.reset()
+            power.set_dock(True)
+            lever = None
+        alive = power.bus_on
+        # Without a dock there is no voltage before the switch. The chip's own supply comes from the main bus then.
         chip.input_v = max(0.0, power.dock_input_v)
         into_craft_a = max(0.0, power.dock_current_a)
         chip.load_a = into_craft_a if chip.conducting else BLEED_A

@@ -127,6 +127,7 @@ class Rig:
     # -- wiring
 
     def clock(self) -> int:
+        """Time of the rig, ns: what its chips go by."""
         return self.now_ns
 
     def _attach(self, device: DeviceConfig, index: int) -> None:
@@ -140,6 +141,7 @@ class Rig:
         attach(self, device)
 
     def on_i2c(self, device: DeviceConfig, chip: Any) -> None:
+        """Put a chip on its bus, or on its channel of a multiplexer."""
         self.chips[device.name] = chip
         if device.mux is not None and device.channel is not None:
             self.muxes[device.mux].attach(device.channel, device.address or 0, chip)
@@ -147,6 +149,7 @@ class Rig:
             self.buses[device.bus].attach(device.address, chip)
 
     def every(self, period_ms: int, update: Update) -> None:
+        """Call ``update`` with the time now and then every ``period_ms``."""
         self._periodic.append([0, period_ms * MS, update])
         update(0)
 

@@ -53,6 +53,8 @@ YIELDING = ("lidar", "nbl")
 """Loads that are shed before any heater (shedding.py)."""
 WAITING_W = 5.0
 """Power that nobody takes, or a dock gives, above which a battery too cold to be charged is worth a sacrifice."""
+FIRST_READING_NS = 10 * SECOND
+"""Time after boot in which heaters wait for thermometers; devices are to answer within 8 s."""
 CORE_HEAT = {"processor": 0.8, "nbl": 0.7}
 PDU_HEAT, BATTERY_HEAT = 0.02, 0.01
 """Shares of power that become heat of a node (CANON section 6)."""
@@ -108,6 +110,8 @@ class EnergyManager:
         self._headroom_w = 0.0
         self._low_energy = False
         self._frost = FrostGuard(body)
+        self._heated = tuple(heater.node for heater in body.thermal.heaters)
+        self._begun_ns: int | None = None
 
     # -- what the craft knows and asks
 
@@ -142,6 +146,11 @@ class EnergyManager:
             return answer.codes
         self._operator[name] = on
         return ()
+
+    def unwanted(self, name: str) -> None:
+        """A load that nobody wants from the start, whether it has a rail or only a switch of its own."""
+        if name in self._names:
+            self._operator[name] = False
 
     def clear(self, name: str) -> tuple[Code, ...]:
         """Let a line, or the dock, that was opened for good be tried again."""
@@ -350,6 +359,23 @@ class EnergyManager:
         if self.heat.core_alarm:
             self._tell(now_ns, Code.THERMAL_NODE_HOT, Severity.WARNING, "core above 70 deg C for 3 s")
         self.barred_clusters = self.heat.barred_clusters
+        if self._may_heat(now_ns):
+            self._heat_nodes(now_ns)
+        self._guard_against_frost()
+        change = self.duties.step(now_ns, motion, self.stores.battery_estimate, self.flows)
+        if change:
+            self._tell(now_ns, Code.DUTY_CHANGED, Severity.INFO, change)
+        self._slow_computer(now_ns)
+
+    def _may_heat(self, now_ns: int) -> bool:
+        """Whether every heated node has been measured, or has had the time to be."""
+        if self.plan is None and self._begun_ns is None:
+            self._begun_ns = now_ns
+        if self.plan is not None or now_ns - (self._begun_ns or 0) >= FIRST_READING_NS:
+            return True
+        return not any(name in self.heat.unknown or self.heat.nodes[name].modelled for name in self._heated)
+
+    def _heat_nodes(self, now_ns: int) -> None:
         powered = [name for name in self._names if self.loads.drawn_w(name) > 0.0]
         self.plan = self.heaters.step(
             now_ns, self.heat.nodes, self._headroom_w, low_energy=self._low_energy, powered=powered,
@@ -359,11 +385,6 @@ class EnergyManager:
             self._tell(now_ns, heater.code, Severity.WARNING if heater.active else Severity.INFO,
                        f"{heater.load}: {heater.fault}" if heater.active else f"{heater.load}: over")
         self.peaks.heat(now_ns, self.plan)
-        self._guard_against_frost()
-        change = self.duties.step(now_ns, motion, self.stores.battery_estimate, self.flows)
-        if change:
-            self._tell(now_ns, Code.DUTY_CHANGED, Severity.INFO, change)
-        self._slow_computer(now_ns)
 
     def _own_heat(self) -> Mapping[str, float]:
         """Heat that nodes make themselves, W (CANON section 6)."""

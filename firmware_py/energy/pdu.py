@@ -26,6 +26,8 @@ __all__ = ["LoadAnswer", "LoadEvent", "LoadManager", "Verdict", "Wishes"]
 MS = 1_000_000
 SECOND = 1_000_000_000
 STAGGER_NS = 100 * MS
+SHED_REST_NS = 5 * SECOND
+"""A load that was shed stays off for that long, so that a demand at the edge does not switch it to and fro."""
 UNMEASURED_NS = 300 * MS
 """Until then after closing a load its draw may be missing in the bus current."""
 REPEAT_NS, FEW_REPEATS, SLOW_REPEAT_NS = 3 * SECOND // 2, 5, 10 * SECOND
@@ -192,6 +194,8 @@ class LoadManager:
         if share != line.share:
             share = self._throttle(line, share)
         shed = wishes.shed.get(name)
+        if shed is not None:
+            line.shed_ns = now_ns
         blocked = name in wishes.blocked
         denied = wishes.denied.get(name)
         safe = wishes.safe and not rule.safe
@@ -237,7 +241,7 @@ class LoadManager:
 
     def _room(self, line: Line, now_ns: int) -> Held:
         """Whether a load may be closed now."""
-        if now_ns - self._last_on_ns < STAGGER_NS:
+        if now_ns - self._last_on_ns < STAGGER_NS or now_ns - line.shed_ns < SHED_REST_NS:
             return Held.TURN
         if line.told is None and line.rule.starts_on:
             # It runs since power-up; it is not closed, only confirmed.

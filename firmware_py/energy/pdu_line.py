@@ -94,7 +94,7 @@ class Line:
     __slots__ = (
         "asked_ns", "before_a", "changed_ns", "current_a", "current_ns", "deaf", "latched", "limit_a", "monitor_ns",
         "nominal_a", "nothing_a", "obedience", "opened", "over", "proven", "railed", "reorder", "repeats",
-        "retry_ns", "rule", "seen_w", "share", "still_a", "switched", "told", "trips", "wanted",
+        "retry_ns", "rule", "seen_w", "share", "shed_ns", "still_a", "switched", "told", "trips", "wanted",
     )
 
     def __init__(self, rule: LoadRule, nominal_v: float, switched: bool) -> None:
@@ -133,6 +133,8 @@ class Line:
         self.trips = 0
         self.retry_ns = 0
         """It stays open until then."""
+        self.shed_ns = -FORGIVEN_NS
+        """When it was last shed."""
         self.latched = False
         self.opened = False
         """Open for the sake of the bus or itself, not because nobody wants it."""
@@ -196,6 +198,10 @@ class Line:
         return self.over and self.told is not False
 
     def _judge_current(self, amperes: float, since: int, alive: bool) -> None:
+        if not self.switched and not self.wanted:
+            # Nobody wants it and no order reaches it: whatever it draws is its own affair.
+            self.obedience = Obedience.UNKNOWN
+            return
         if self.told:
             if amperes > self.nothing_a:
                 self._found(True)

@@ -65,11 +65,11 @@ def test_a_load_that_is_shed_is_refused_with_the_reason(desk: Desk) -> None:
     assert codes(give(desk, "load", name="nbl", enabled=False)) == ()
 
 
-def test_a_low_battery_stands_against_switching(desk: Desk) -> None:
+def test_a_low_battery_does_not_keep_a_load_on(desk: Desk) -> None:
     desk.world = {"soc_battery": 0.05}
-    assert Code.BAT_LOW in codes(give(desk, "load", name="lidar", enabled=True))
+    assert codes(give(desk, "load", name="radar", enabled=False)) == ()
     desk.craft.fly(1.0)
-    assert "lidar" not in desk.craft.on()
+    assert "radar" not in desk.craft.on()
 
 
 def test_a_line_that_was_opened_for_good_is_cleared(desk: Desk) -> None:

@@ -364,8 +364,8 @@ def test_a_freezing_battery_is_heated_at_the_cost_of_radar_and_computing() -> No
     craft = WorldCraft(temperatures_c={"battery": -12.0}, ambient_c=-60.0)
     craft.fly(3.0)
     assert "heater_battery" in craft.on()
-    assert not {"radar", "nbl", "lidar"} & craft.on()
-    assert craft.manager.verdict.share == pytest.approx(0.4)
+    assert not {"radar", "transponder", "nbl", "lidar"} & craft.on()
+    assert craft.manager.verdict.share == pytest.approx(0.25)
     assert craft.power.bus_current_a <= BUS_LIMIT_A
     assert Code.BAT_COLD in craft.answers["radar"].codes
     craft.until(lambda: "radar" in craft.on(), 900.0)
@@ -640,7 +640,8 @@ class Watch:
             assert soc is None or 0.0 <= soc <= 1.0
         over = power.bus_current_a > 1.02 * BUS_LIMIT_A and not self._told()
         self._over_s = self._over_s + 0.05 if over else 0.0
-        assert self._over_s < 2.5, f"{power.bus_current_a:.2f} A for {self._over_s:.2f} s and nobody says so"
+        # 2 s of persistence, 0.3 s for shedding, and a second for an estimate whose charge was set by hand.
+        assert self._over_s < 3.5, f"{power.bus_current_a:.2f} A for {self._over_s:.2f} s and nobody says so"
         cold = craft.world.temperatures_c["battery"] < 0.0 and not self.blind
         self._cold_s = self._cold_s + 0.05 if cold else 0.0
         assert self._cold_s < 1.1 or power.battery_charge_limit_w == 0.0

@@ -22,7 +22,7 @@ from drivers.samples import (
     SupercapSample,
 )
 from hal.hardware import Hardware
-from hal.manager import BusSlots, HeardDevice, ManagedDevice
+from hal.manager import BusSlots, DeviceState, HeardDevice, ManagedDevice
 from hal.power import PowerState, RailState
 from hal.power_board import BoardPowerPlane, PowerParts
 from hal.power_levers import Pdu
@@ -462,6 +462,24 @@ def test_a_rail_is_switched_shows_so_and_is_not_ordered_again() -> None:
         assert plane.switch("radar", False)
         flight.run(0.1)
     assert (plane.counters["rail_radar"].sent, plane.counters["rail_radar"].failed) == (1, 0)
+
+
+def test_a_rail_and_a_feed_that_a_restart_put_on_again_are_taken_off_again() -> None:
+    flight = Flight()
+    plane, power = flight.hardware.power, flight.rig.world.power
+    flight.rig.inject("dock", {})
+    assert plane.switch("radar", False)
+    assert plane.switch("heater_core", True)
+    assert plane.set_dock(False)
+    flight.run(6.0)
+    flight.rig.chips["pdu"].reset()
+    flight.rig.chips["dock_switch"].reset()
+    flight.run(0.2)
+    assert (power.load_power_w("radar") > 0.0, power.load_power_w("heater_core")) == (True, 0.0)
+    flight.run(8.0)
+    assert (power.load_power_w("radar"), power.load_power_w("heater_core") > 0.0) == (0.0, True)
+    assert power.dock_w == 0.0
+    assert flight.hardware.states()["pdu"] is DeviceState.OK
 
 
 def test_the_bench_board_has_a_panel_s_readings_and_no_levers_but_the_stack_s() -> None:

@@ -321,6 +321,27 @@ def test_a_dock_outside_the_switch_s_window_feeds_nothing() -> None:
         end()
 
 
+def test_a_dock_feeds_a_dead_craft_whatever_the_switch_was_told_before() -> None:
+    master = Master(soc_battery=0.02, sun_direction=(1.0, 0.0, 0.0))
+    master.write("dock_switch", 0x01, 0x00)
+    master.rig.inject("soc_battery", {"value": 0.0})
+    master.run(0.5)
+    assert not master.power.bus_on
+    master.rig.inject("dock", {})
+    master.run(3.0)
+    assert master.power.battery_in_w > 100.0
+    master.write("dock_switch", 0x01, 0x00)
+    master.run(0.2)
+    assert master.power.battery_in_w > 100.0, "nobody is awake who could open it"
+    master.rig.inject("soc_battery", {"value": 0.5})
+    master.run(3.0)
+    assert master.power.power_ups == 1
+    assert master.power.dock_w > 0.0, "closed by itself, as after every power-up"
+    master.write("dock_switch", 0x01, 0x00)
+    master.run(0.1)
+    assert master.power.dock_w == 0.0
+
+
 # -- bus off and on again
 
 

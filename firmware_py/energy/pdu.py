@@ -26,8 +26,9 @@ __all__ = ["LoadAnswer", "LoadEvent", "LoadManager", "Verdict", "Wishes"]
 MS = 1_000_000
 SECOND = 1_000_000_000
 STAGGER_NS = 100 * MS
+OVERCURRENT = "pdu_overcurrent"
 SHED_REST_NS = 5 * SECOND
-"""A load that was shed stays off for that long, so that a demand at the edge does not switch it to and fro."""
+"""A load shed for its current stays off for that long, so that a demand at the edge does not switch it to and fro."""
 UNMEASURED_NS = 300 * MS
 """Until then after closing a load its draw may be missing in the bus current."""
 REPEAT_NS, FEW_REPEATS, SLOW_REPEAT_NS = 3 * SECOND // 2, 5, 10 * SECOND
@@ -194,7 +195,7 @@ class LoadManager:
         if share != line.share:
             share = self._throttle(line, share)
         shed = wishes.shed.get(name)
-        if shed is not None:
+        if shed == OVERCURRENT:
             line.shed_ns = now_ns
         blocked = name in wishes.blocked
         denied = wishes.denied.get(name)

@@ -98,7 +98,7 @@ def test_a_load_that_is_stuck_on_is_named_and_the_next_one_yields_for_it() -> No
     assert craft.on() == {"base", "processor", "nbl", "transponder"}
     assert craft.power.bus_current_a <= BUS_LIMIT_A
     craft.power.stick_load("nbl", None)
-    craft.fly(5.0)
+    craft.fly(8.0)
     assert not craft.manager.facts.loads_disobey
     assert craft.on() == {"base", "processor", "radar", "transponder"}
 

@@ -160,8 +160,18 @@ def test_what_is_not_allowed_is_off_and_the_answer_names_every_reason(
     answer = unit.manager.answers["radar"]
     assert (answer.verdict, answer.codes, answer.reason, answer.on) == (verdict, codes, reason, False)
     assert not unit.told["radar"]
-    unit.run(1.0)
+    unit.run(6.0)
     assert unit.verdict("radar") is Verdict.ALLOWED
+    assert unit.told["radar"]
+
+
+def test_a_load_shed_for_its_current_rests_before_it_comes_back() -> None:
+    unit = Unit()
+    unit.run(1.0)
+    unit.run(0.2, Wishes(shed={"radar": "pdu_overcurrent"}))
+    unit.run(4.5)
+    assert not unit.told["radar"]
+    unit.run(1.0)
     assert unit.told["radar"]
 
 

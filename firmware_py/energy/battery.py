@@ -351,7 +351,7 @@ class BatteryEstimator:
         found = [code_of(self._trust), *(source_code(verdict) for verdict in faults)]
         fade = self._fade()
         if fade is not None and fade < FADED_SHARE:
-            found.append(Code.CAP_FADED)
+            found.append(Code.BAT_FADED)
         self._codes = tuple(dict.fromkeys(code for code in found if code is not None))
 
     def _fade(self) -> float | None:

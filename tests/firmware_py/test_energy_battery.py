@@ -147,7 +147,7 @@ def test_a_faded_battery_is_found_by_its_swings_and_named() -> None:
     estimate = fly(estimator, cell, 6.0)
     assert estimate.fade == pytest.approx(0.7, abs=0.04)
     assert estimate.capacity_j == pytest.approx(0.7 * 1.8e6, rel=0.05)
-    assert Code.CAP_FADED in estimate.codes
+    assert Code.BAT_FADED in estimate.codes
 
 
 def test_a_good_battery_is_not_called_faded() -> None:

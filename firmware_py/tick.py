@@ -19,6 +19,7 @@ from fdir.pulse_gate import PulseGate
 from fdir.supervisor import Directives, Supervisor
 from firmware_py.commander import Commander
 from firmware_py.energy.computer import ComputerPort
+from firmware_py.energy.duty_table import Consumer
 from firmware_py.energy.manager import EnergyManager
 from firmware_py.energy.snapshot import energy_snapshot
 from firmware_py.gnc.allocation import Allocator
@@ -54,6 +55,10 @@ DISAGREEMENT_KEPT_NS = 2 * SECOND
 """Age beyond which gyro and star tracker are no longer said to differ; longest time between two compared fixes."""
 NEW_PRICE = 0.1
 """Change of a nozzle's price, as a share of it, from which on the allocator's tables are made anew (1 to 2 ms)."""
+RATED = (
+    ("spectrometer", Consumer.SPECTROMETER), ("magnetometer", Consumer.MAGNETOMETER), ("range", Consumer.PROXIMITY),
+)
+"""Roles of devices whose rate follows the energy there is."""
 HEALTH_SEVERITY = {
     DeviceState.OK: Severity.INFO, DeviceState.INIT: Severity.WARNING,
     DeviceState.DEGRADED: Severity.INFO, DeviceState.LOST: Severity.WARNING,
@@ -320,6 +325,8 @@ class FlightSoftware:
         self._follow_heat(now_ns)
         modelled = {name: celsius for name, celsius in self.heat.temperatures_c.items() if name in self.heat.clusters}
         self.energy.slow(now_ns, self.temperatures, modelled, self.supervisor.modes.motion)
+        for role, consumer in RATED:
+            self.hardware.set_rate(role, self.energy.duties.rates_hz[consumer], now_ns)
         unavailable = self.hardware.propulsion.unavailable()
         self._silent = unavailable & self._silent_before if unavailable else 0
         self._silent_before = unavailable

@@ -74,6 +74,8 @@ LOAD_CHANNEL = "ch_"
 """Begins the name of a power channel that has one load, whose name follows."""
 NODE_RTD = "rtd_"
 """Begins the name of a resistance thermometer at a thermal node, whose name follows."""
+RESTING_NS = 60 * SECOND
+"""Time between two samples of a device that is not wanted."""
 PROBED = 3
 """Chips asked before a bus counts as dead."""
 ROLE_SAMPLES: dict[str, type] = {
@@ -373,6 +375,19 @@ class Hardware:
         if self._imu is not None and self._imu.owns(managed):
             return self.sensors.imu()
         return managed.reading(now_ns)
+
+    def set_rate(self, role: str, hz: float, now_ns: int) -> None:
+        """Ask the polled devices of a role no more often than this, and never more often than the board says.
+
+        0: once a minute, so that what rests is still known to be there. Parts that speak by themselves go on speaking.
+        """
+        for device in self._of_role(role):
+            managed = self.devices.get(device.name)
+            if managed is not None and device.rate_hz:
+                period = max(round(SECOND / device.rate_hz), round(SECOND / hz) if hz > 0.0 else RESTING_NS)
+                if period < managed.period_ns and managed.state is DeviceState.OK:
+                    managed.due_ns = min(managed.due_ns, now_ns)
+                managed.period_ns = period
 
     def failures(self) -> int:
         """Failed transactions of all devices since start."""

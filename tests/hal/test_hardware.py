@@ -109,6 +109,28 @@ def test_every_device_of_the_board_answers_within_two_seconds() -> None:
     assert bench.hardware.imu_ready
 
 
+def test_a_role_is_asked_less_often_when_told_and_never_more_often_than_the_board_says() -> None:
+    bench = Bench()
+    bench.run(2.0)
+    counters = bench.hardware.counters()
+
+    def samples_in(seconds: float) -> int:
+        before = counters["mag"].samples
+        bench.run(seconds)
+        return counters["mag"].samples - before
+
+    assert samples_in(2.0) in (19, 20, 21), "the board's 10 Hz"
+    bench.hardware.set_rate("magnetometer", 2.0, bench.now_ns)
+    bench.run(0.5)
+    assert samples_in(2.0) in (3, 4, 5)
+    bench.hardware.set_rate("magnetometer", 0.0, bench.now_ns)
+    bench.run(0.5)
+    assert samples_in(3.0) == 0
+    bench.hardware.set_rate("magnetometer", 1000.0, bench.now_ns)
+    assert samples_in(2.0) in (19, 20, 21), "at once again, and no faster than the board says"
+    assert bench.hardware.not_ok() == {}
+
+
 def test_the_switch_and_those_behind_it_agree_on_the_channel_that_is_through() -> None:
     bench = Bench()
     bench.run(2.0)

@@ -6,7 +6,7 @@ and the time of a step is measured.
 
 from __future__ import annotations
 
-from time import perf_counter_ns
+from time import thread_time_ns
 
 from bench.harness import Report
 from firmware_py.energy.shedding import Shedder
@@ -21,9 +21,9 @@ def run(report: Report) -> None:
     for seed in range(HISTORIES):
         shedder, reckoner, was = Shedder(BODY), Reckoner(), False
         for now in history(seed):
-            start = perf_counter_ns()
+            start = thread_time_ns()
             told = shedder.step(now)
-            spent += perf_counter_ns() - start
+            spent += thread_time_ns() - start
             ticks += 1
             shed += bool(told.shed)
             try:
@@ -34,4 +34,5 @@ def run(report: Report) -> None:
             was = told.low_soc
     report.add(f"rules broken in {HISTORIES} random histories ({ticks} ticks, {shed} of them shed something)", broken,
                "", "a second reading of the table, exact", 0, broken == 0)
-    report.add("one step of the table, mean", 1e-3 * spent / ticks, "us", None, "< 30", spent / ticks < 30_000)
+    mean_us = 1e-3 * spent / ticks
+    report.add("one step of the table, mean of the thread's time", mean_us, "us", None, "< 30", mean_us < 30.0)

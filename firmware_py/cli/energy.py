@@ -76,7 +76,8 @@ def forecast(
         body, hours, soc, soc_cap, altitude_km, beta_deg, phase_deg, lighting, cosine, off, ambient, temperature
     )
     if not 0.0 <= sigma <= 0.5:
-        _refuse(f"--sigma is {sigma}; 0..0.5 is allowed", "--sigma 0.01")
+        _refuse(f"--sigma is {sigma}; 0..0.5 is allowed", "qiki energy forecast --help says what may be given")
+    _make(out)
     try:
         ahead = setup.forecast(sigma)
     except ValueError as error:
@@ -117,6 +118,7 @@ def fly(
     )
     try:
         plan = setup.plan(tuple(fault or ()), seed, step)
+        _make(out)
         result = _flown(plan, quiet=as_json)
     except ValueError as error:
         _refuse(str(error), "qiki energy fly --help says what may be given; qiki energy faults what can happen")
@@ -172,9 +174,16 @@ def _setup(
         _refuse(str(error), "qiki energy --help lists the commands, qiki energy COMMAND --help what may be given")
 
 
-def _draw(folder: Path, name: str, draw: Callable[[Path], Path]) -> Path:
+def _make(folder: Path) -> None:
+    """The folder of the picture, before hours are flown for it. Exits with what to do."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _refuse(f"--out {folder}: {error.strerror}", "choose another place with --out")
+
+
+def _draw(folder: Path, name: str, draw: Callable[[Path], Path]) -> Path:
+    try:
         return draw(folder / name)
     except OSError as error:
         _refuse(f"{error.filename or folder}: {error.strerror}", "choose another place with --out")

@@ -17,8 +17,10 @@ __all__ = ["KINDS", "EnergyFault", "check_fault", "parse_fault"]
 
 Lever = Callable[[World, str, float], None]
 DOCK_W = 250.0
+OF_ARRAY = frozenset({"panel", "wing0", "wing1"})
+"""Faults that need a solar array."""
 _FORM = re.compile(
-    r"(?P<kind>[a-z_0-9]+)(:(?P<load>[a-z0-9_]+))?(=(?P<value>[-+.0-9e]+))?@(?P<at>[^+]+)(\+(?P<last>.+))?"
+    r"(?P<kind>[a-z_0-9]+)(:(?P<load>[a-z0-9_]+))?(=(?P<value>[-+.0-9eE]+))?@(?P<at>[^+]+)(\+(?P<last>.+))?"
 )
 
 
@@ -119,6 +121,8 @@ def check_fault(fault: EnergyFault, body: BodyConfig) -> None:
         )
     if not kind.load and fault.load:
         raise ValueError(f"{fault.kind} has no load")
+    if fault.kind in OF_ARRAY and body.power.array.area_m2 <= 0.0:
+        raise ValueError(f"{fault.kind}: {body.body} has no solar array")
     if fault.kind == "dock" and body.power.dock is None:
         raise ValueError(f"{body.body} has no dock port")
 

@@ -162,6 +162,10 @@ class EnergyFlightResult:
     cold_charge_j: float
     boost_s: float
 
+    def first_safe_s(self) -> float | None:
+        """Time of the first row in SAFE; ``None``: there is none."""
+        return next((row.t_s for row in self.rows if row.motion is Motion.SAFE), None)
+
     def first_shed(self, reason: str | None = None) -> ShedSpan | None:
         """The first load that yields, for this reason or for any; ``None``: none does."""
         return next((span for span in self.sheds if reason is None or span.reason == reason), None)

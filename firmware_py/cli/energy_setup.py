@@ -56,11 +56,17 @@ class EnergySetup:
         for name in off:
             if name not in loads:
                 raise ValueError(f"--off: {body.body} can't switch off {name!r}; loads: {', '.join(loads) or 'none'}")
+        if altitude_km is None:
+            for name, value in (("--beta-deg", beta_deg), ("--phase-deg", phase_deg)):
+                if value != 0.0:
+                    raise ValueError(f"{name} is {value:g}, of no orbit; give --altitude-km too")
         lamps: tuple[tuple[float, float], ...] = ()
         if lighting is not None and lighting != ALWAYS:
             lamps = read_lamps(Path(lighting))
         if lighting == ALWAYS and altitude_km is not None:
             raise ValueError("--lighting always and --altitude-km contradict each other; leave one away")
+        if lamps and altitude_km is not None:
+            raise ValueError("--lighting of lamps and --altitude-km contradict each other; leave one away")
         orbit = None if altitude_km is None else (altitude_km, beta_deg, phase_deg)
         if orbit is not None:
             OrbitLight(*orbit)
@@ -79,10 +85,8 @@ class EnergySetup:
         return f"{around}; {facing}"
 
     def light(self) -> Illumination:
-        """The light as flight software reckons it. Raises ValueError for both an orbit and lamps."""
+        """The light as flight software reckons it."""
         lighting: Lighting = AlwaysLit()
-        if self.orbit is not None and self.lamps:
-            raise ValueError("a forecast takes an orbit or a table of lamps, not both")
         if self.orbit is not None:
             lighting = OrbitLight(*self.orbit)
         elif self.lamps:
@@ -103,14 +107,20 @@ class EnergySetup:
         from firmware_py.cli.energy_flight import EnergyPlan, SunLaw, SunPointed, Tumbling
         from hil.plant.orbit import Orbit
 
+        if not 0.5 <= step_s <= 2.0:
+            raise ValueError(f"--step is {step_s:g}; 0.5..2 s is allowed")
+        events = tuple(parse_fault(text) for text in faults)
+        for event in events:
+            if event.at_h >= self.hours:
+                raise ValueError(f"--fault {event.text} would begin after the end of the flight, {self.hours:g} h")
         orbit = None if self.orbit is None else Orbit(self.orbit[0], self.orbit[1], self.orbit[2] / 360.0)
         sun: SunLaw = Tumbling() if self.cosine is None else SunPointed(self.cosine)
         row_s = 60.0 if self.hours > 1.0 else 10.0
         return EnergyPlan(
             self.body, hours=self.hours, soc_battery=self.soc, soc_supercap=self.soc_cap, orbit=orbit,
             lighting=self.lamps, sun=sun, ambient_c=self.ambient_c, temperatures_c=self.temperatures_c,
-            loads_off=frozenset(self.off), faults=tuple(parse_fault(text) for text in faults), seed=seed,
-            step_s=step_s, row_s=row_s,
+            loads_off=frozenset(self.off), faults=events, seed=seed, step_s=step_s,
+            row_s=row_s,
         )
 
     def draw_forecast(self, ahead: DayAhead, path: Path) -> Path:

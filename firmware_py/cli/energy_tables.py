@@ -104,7 +104,7 @@ def forecast_page(body: BodyConfig, words: str, ahead: DayAhead, verdict: Energy
 
 
 def fly_verdict(body: BodyConfig, result: EnergyFlightResult) -> EnergyVerdict:
-    """Holds if the books close, the bus stays on and above its least voltage, nothing is charged cold or shed low."""
+    """Holds if books close, the bus stays on and above its least voltage, no SAFE, no cold charge, nothing shed low."""
     if result.unexplained_share > BOOKS_SHARE:
         return EnergyVerdict(
             False, f"the world's books leave {100 * result.unexplained_share:.3g} % unexplained",
@@ -115,6 +115,12 @@ def fly_verdict(body: BodyConfig, result: EnergyFlightResult) -> EnergyVerdict:
         return EnergyVerdict(
             False, f"the bus was off for {_hours(result.dark_s)}{back}",
             "qiki energy forecast says when, and what helps",
+        )
+    safe_s = result.first_safe_s()
+    if safe_s is not None:
+        return EnergyVerdict(
+            False, f"SAFE began by {_hours(safe_s)}: a store was at its last",
+            f"stay above {100 * body.power.battery.safe_soc:.0f} %: fewer loads (--off), more light, or a dock",
         )
     if result.under_voltage_s > 0.05:
         return EnergyVerdict(
@@ -256,6 +262,8 @@ def _verdict(verdict: EnergyVerdict) -> list[RenderableType]:
 
 
 def _hours(seconds: float) -> str:
+    if 0.0 < seconds < 60.0:
+        return f"{seconds:.3g} s"
     minutes = round(seconds / 60.0)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{seconds / 60.0:.3g} min"
 

@@ -221,13 +221,15 @@ def _conclude(result: Any, as_json: bool, report_: bool) -> int:
 def report(file: FileArgument, as_json: JsonOption = False) -> None:
     """Draw the plots and the page of a recorded flight beside its black box."""
     from firmware_py.recorder import RecordError
+    from firmware_py.recorder.reader import read_flight
     from firmware_py.report.figures import judge
-    from firmware_py.report.load import open_flight
+    from firmware_py.report.load import body_flown, expectations_of, flight_data
 
     path = _flight_file(file)
     try:
         _tell_damage(path)
-        data, expectations = open_flight(path)
+        flight = read_flight(path)
+        data, expectations = flight_data(flight), expectations_of(flight)
     except RecordError as error:
         _refuse(str(error))
     from firmware_py.report.page import write_page
@@ -235,7 +237,7 @@ def report(file: FileArgument, as_json: JsonOption = False) -> None:
 
     verdicts = judge(data, expectations)
     try:
-        plots = draw_all(data, path.parent / "plots", expectations)
+        plots = draw_all(data, path.parent / "plots", expectations, body_flown(flight))
         page = write_page(data, verdicts, plots, path.parent / "report.html")
     except OSError as error:
         _refuse(f"{error.filename or path.parent}: {error.strerror}", "copy the black box to a free folder")

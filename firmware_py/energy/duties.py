@@ -6,6 +6,7 @@ Wraps the duty cycle manager with the facts it needs, and says in words when its
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import exp
 
 from fdir.modes import Motion
 from firmware_py.energy.duty_cycle import Duty, DutyCycleManager, DutyInputs
@@ -19,6 +20,10 @@ __all__ = ["Duties"]
 HORIZON_S = 3600.0
 """How far ahead the present flows are carried on for the lowest charge to come (P: the dark part of a low orbit and
 the time it takes to notice)."""
+SMOOTH_S = 300.0
+"""Time over which powers are averaged (P): longer than a turn of a tumbling craft or a heater's run, shorter than the
+dark part of a low orbit."""
+SECOND = 1_000_000_000
 COMPUTER_LOAD = "processor"
 
 
@@ -34,6 +39,9 @@ class Duties:
         self.asked: frozenset[Consumer] = frozenset()
         self._duty: Duty = self._manager.step(0, DutyInputs(Motion.BOOT))
         self._said = ""
+        self._powers: tuple[float, float, float] | None = None
+        """Generation, demand and what goes out of the battery, W, averaged; ``None`` while they are not known."""
+        self._last_ns: int | None = None
 
     @property
     def word(self) -> str:
@@ -62,11 +70,11 @@ class Duties:
     def step(self, now_ns: int, motion: Motion, battery: StoreEstimate, flows: Flows | None) -> str:
         """Go on; returns what has changed, in words, or nothing."""
         generation = demand = ahead = None
-        if flows is not None:
-            generation = flows.array_w + flows.spilled_w + flows.dock_w
-            demand = flows.loads_w + flows.unserved_w
+        if flows is None:
+            self._powers = None
+        else:
+            generation, demand, out_w = self._average(now_ns, flows)
             if battery.soc is not None:
-                out_w = flows.battery_out_w - flows.battery_in_w
                 ahead = min(battery.soc, max(0.0, battery.soc - out_w * HORIZON_S / max(battery.capacity_j, 1.0)))
         self._duty = self._manager.step(now_ns, DutyInputs(
             motion, battery.soc, generation, demand, ahead, self.profile, self.asked,
@@ -76,3 +84,20 @@ class Duties:
             return ""
         first, self._said = not self._said, word
         return "" if first else f"energy is {word}: {', '.join(self._duty.reasons) or 'nothing speaks against it'}"
+
+    def _average(self, now_ns: int, flows: Flows) -> tuple[float, float, float]:
+        """Powers as they have been of late: each gust of light or run of a heater is no level of energy."""
+        now = (
+            flows.array_w + flows.spilled_w + flows.dock_w, flows.loads_w + flows.unserved_w,
+            flows.battery_out_w - flows.battery_in_w,
+        )
+        before, last, self._last_ns = self._powers, self._last_ns, now_ns
+        if before is None or last is None:
+            self._powers = now
+            return now
+        gain = 1.0 - exp(-max(0, now_ns - last) / (SMOOTH_S * SECOND))
+        self._powers = (
+            before[0] + gain * (now[0] - before[0]), before[1] + gain * (now[1] - before[1]),
+            before[2] + gain * (now[2] - before[2]),
+        )
+        return self._powers

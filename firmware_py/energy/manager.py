@@ -30,10 +30,11 @@ from firmware_py.energy.pdu import LoadManager, Wishes
 from firmware_py.energy.pdu_line import load_rules
 from firmware_py.energy.peaks import Peaks
 from firmware_py.energy.power_rule import Flows, share
-from firmware_py.energy.shedding import FaultWord, Shedder, Shedding, Situation
+from firmware_py.energy.shedding import FaultWord, Shedder, Shedding, ShedReason, Situation
 from firmware_py.energy.stores_watch import StoresWatch, usable
 from firmware_py.energy.thermal import Function, ThermalGuard, ThermalVerdict
 from firmware_py.energy.token_types import Supply
+from firmware_py.energy.unseen import UnseenShare
 from hal.power import GaugeState, PowerPlane, PowerState
 from hal.profile.body import BodyConfig
 from hal.reading import Quality, Reading
@@ -58,7 +59,11 @@ FIRST_READING_NS = 10 * SECOND
 CORE_HEAT = {"processor": 0.8, "nbl": 0.7}
 PDU_HEAT, BATTERY_HEAT = 0.02, 0.01
 """Shares of power that become heat of a node (CANON section 6)."""
-
+RETURN_W = 2.5
+"""Room beyond its own draw that a load shed for over-current needs to come back: 2 % of the bus's limit, above the
+noise of its monitors and the sag of the bus under the load."""
+SPARE_W = 1.0
+"""Room that heaters leave on the bus, against the noise alone: they are wanted too much to wait for more."""
 
 
 class EnergyManager:
@@ -110,8 +115,12 @@ class EnergyManager:
         self._headroom_w = 0.0
         self._low_energy = False
         self._frost = FrostGuard(body)
+        self._heater_loads = frozenset(heater.load for heater in body.thermal.heaters)
         self._heated = tuple(heater.node for heater in body.thermal.heaters)
         self._begun_ns: int | None = None
+        self._wants: dict[str, bool] = {}
+        self._drawn_w = 0.0
+        self._unseen = UnseenShare()
 
     # -- what the craft knows and asks
 
@@ -190,7 +199,10 @@ class EnergyManager:
         if not 0.0 < dt_s <= LONGEST_STEP_S:
             return
         self.stores.step(now_ns, dt_s, state, self._celsius("battery"), self._celsius("supercap"))
+        self._wants = {name: self._wanted(name) for name in self._names}
+        self._drawn_w = self._base_w + _power_w(sum(self.loads.drawn_w(name) for name in self._names))
         self._share_out(state)
+        self._look_for_unseen(dt_s, state)
         self.stores.follow_charge(now_ns, self.flows)
         shedding = self._shed(state)
         self._switch(now_ns, shedding, state, motion)
@@ -214,30 +226,45 @@ class EnergyManager:
         array_w = _power_w(None if panel is None else panel.power_w)
         dock_a, volts = usable(state.dock_current_a), usable(state.bus_voltage_v)
         dock_w = _power_w(None if dock_a is None or volts is None else dock_a * volts)
-        loads_w = self._base_w + sum(self.loads.drawn_w(name) for name in self._names)
         self.flows = share(
-            self._power, array_w=array_w, dock_w=dock_w, loads_w=loads_w, peaks_w=self._firing_w,
+            self._power, array_w=array_w, dock_w=dock_w, loads_w=self._drawn_w, peaks_w=self._firing_w,
             soc_battery=min(1.0, max(0.0, battery)), soc_supercap=min(1.0, max(0.0, stack)),
             charge_battery=self._charge_share() > 0.0, charge_supercap=self.heat.stack_charge_share > 0.0,
         )
+
+    def _look_for_unseen(self, dt_s: float, state: PowerState) -> None:
+        """Compare the bus with its loads; not while valves may be drawing on it too."""
+        if self._firing_w > 0.0 or not self.loads.answers:
+            return
+        amperes, volts = usable(state.bus_current_a), usable(state.bus_voltage_v)
+        bus_w = None if amperes is None or volts is None else amperes * volts
+        self._unseen.step(dt_s, bus_w, self._drawn_w)
 
     def _shed(self, state: PowerState) -> Shedding:
         loads, stuck_on, freezing = self.loads, self.loads.stuck_on, FROST_LOADS if self._frost.freezing else ()
         # What is stuck on draws whether it is shed or not: shedding it makes no room.
         wanted = {
             name: 0.0 if name in stuck_on else loads.demand_w(name)
-            for name in self._names if self._wanted(name) and name not in freezing
+            for name, wish in self._wants.items() if wish and name not in freezing
         }
-        flows = self.flows
+        for name, reason in self.shedding.shed.items() if self.shedding is not None else ():
+            if reason is ShedReason.PDU_OVERCURRENT and name in wanted and name not in self._heater_loads:
+                wanted[name] += RETURN_W
+        stuck_w = sum(loads.drawn_w(name) for name in stuck_on)
         core = self._celsius("core")
         self.shedding = self.shedder.step(Situation(
             wanted, self.soc_battery, self.soc_supercap, usable(state.bus_voltage_v), core,
             tripped=tuple(name for name, verdict in self.heat.nodes.items() if verdict.tripped),
             nbl_under_way=self.peaks.nbl_under_way, rcs_w=self._firing_w,
-            other_w=sum(loads.drawn_w(name) for name in stuck_on),
-            battery_capacity_j=self.stores.battery_estimate.capacity_j, flows=flows,
+            other_w=stuck_w + self._unseen_w(self._base_w + stuck_w + sum(wanted.values())),
+            battery_capacity_j=self.stores.battery_estimate.capacity_j, flows=self.flows,
         ))
         return self.shedding
+
+    def _unseen_w(self, demand_w: float) -> float:
+        """What the bus's monitor will show beyond a demand, W. A freezing battery is not left cold for it: its heater
+        fits by a few watts, and stays if the bus bears it."""
+        return 0.0 if self._frost.freezing else self._unseen.beyond(demand_w)
 
     def _wanted(self, name: str) -> bool:
         """What an operator said, else what duty and heaters want."""
@@ -250,7 +277,7 @@ class EnergyManager:
         blocked = {load for function in self.heat.blocked for load in BLOCKED_LOADS.get(function, ())}
         loads = self.loads
         loads.step(now_ns, Wishes(
-            {name: self._wanted(name) for name in self._names}, shedding.shed, blocked, self._denied(),
+            self._wants, shedding.shed, blocked, self._denied(),
             self.duties.shares(self.verdict.share), motion is Motion.SAFE,
         ), state)
         for name, on in loads.orders():
@@ -286,7 +313,8 @@ class EnergyManager:
         battery_w = max(0.0, power.battery.discharge_max_w * given + sources_w - others_w)
         # What is shed first anyway makes room for heat.
         yielding_w = sum(self.loads.drawn_w(name) for name in YIELDING if name in self._names)
-        self._headroom_w = 0.0 if bus_w is None else min(bus_w, battery_w) + yielding_w
+        spare_w = 0.0 if self._frost.freezing else SPARE_W
+        self._headroom_w = 0.0 if bus_w is None else max(0.0, min(bus_w - spare_w, battery_w)) + yielding_w
         hold, safe = power.supercap.hold_soc, power.supercap.safe_soc
         stack_w = above_j = reserve_j = None
         if stack.soc is not None:
@@ -382,8 +410,9 @@ class EnergyManager:
             own_heat_w=self._own_heat(),
         )
         for heater in self.plan.events:
+            what = "no power for ten minutes" if heater.code is Code.PDU_DENIED else heater.fault
             self._tell(now_ns, heater.code, Severity.WARNING if heater.active else Severity.INFO,
-                       f"{heater.load}: {heater.fault}" if heater.active else f"{heater.load}: over")
+                       f"{heater.load}: {what}" if heater.active else f"{heater.load}: {what}: over")
         self.peaks.heat(now_ns, self.plan)
 
     def _own_heat(self) -> Mapping[str, float]:

@@ -24,8 +24,9 @@ RECENT_NS = 3 * SECOND
 """A load closed up to that long before the over-current began may be its cause."""
 EXCESS_SHARE, EXCESS_A = 0.2, 0.1
 """A load draws above its nominal current from that much more on."""
-FIRST, LAST = ("lidar", "nbl"), ("heater_battery", "radar", "transponder")
-"""Who gives way first and last, as in shedding; other loads and other heaters, in board order, between."""
+FIRST, LAST = ("lidar", "nbl"), ("heater_battery", "radar", "transponder", "processor")
+"""Who gives way first and last, as in shedding, which never takes the processor; other loads and other heaters, in
+board order, between."""
 
 
 class Relief:
@@ -56,7 +57,8 @@ class Relief:
         if not guard.tripped:
             self._active = self.unsolved = False
             return None, self._conclude(now_ns) if self._tested is not None else None
-        if not fresh:
+        if not fresh or guard.over_since_ns is None:
+            # Nothing new, or what is open is enough already and only has to last.
             return None, None
         if not self._active:
             self._active = True

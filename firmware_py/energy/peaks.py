@@ -174,4 +174,5 @@ class Peaks:
         if change.outcome is Outcome.GRANTED:
             self._notes.append((Code.BUDGET_GRANTED, f"{change.consumer} may start"))
         elif change.outcome is Outcome.REVOKED:
-            self._notes.append((Code.PDU_PEAK_DENIED, f"{change.consumer} has lost its energy"))
+            code = change.codes[0] if change.codes else Code.PDU_PEAK_DENIED
+            self._notes.append((code, f"{change.consumer} has lost its energy"))

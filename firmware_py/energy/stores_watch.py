@@ -6,6 +6,7 @@ A reading counts as what it is only while its quality is OK; what is stale or ba
 from __future__ import annotations
 
 from collections import deque
+from math import isfinite
 
 from fdir.codes import Code
 from firmware_py.energy.battery import BatteryEstimator
@@ -28,8 +29,9 @@ TAKEN_SHARE = 0.25
 
 
 def usable(reading: Reading[float]) -> float | None:
-    """The value, ``None`` unless it may be used for control."""
-    return reading.value if reading.quality is Quality.OK else None
+    """The value, ``None`` unless it may be used for control; what is no number never is."""
+    value = reading.value
+    return value if reading.quality is Quality.OK and value is not None and isfinite(value) else None
 
 
 class ChargeWatch:

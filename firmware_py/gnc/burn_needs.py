@@ -200,7 +200,7 @@ def burn_needs(
             firing, share = _Firing.of(wrench, allocator, failed), 1.0
         torque, force = max(torque, share * firing.torque_off), max(force, share * firing.force_off)
         peak = max(peak, share * firing.peak)
-        used = max(used, int(np.count_nonzero(firing.duty * share > TRIM)) if share > 0.0 else 0)
+        used = max(used, int(np.count_nonzero(firing.duty * share > TRIM)), int(share * firing.peak > USED))
         on += firing.duty * (share * length)
         impulse += firing.made * (share * length)
         clock.add((firing.duty * share).tolist(), length)

@@ -9,9 +9,9 @@ from firmware_py.mission import ExpectConfig, load_mission
 from firmware_py.recorder import RecordError
 from firmware_py.recorder.reader import Flight, read_flight
 from firmware_py.report.scope import FlightData, Row
-from hal.profile import ConfigError
+from hal.profile import BodyConfig, ConfigError, load_body
 
-__all__ = ["expectations_of", "flight_data", "open_flight"]
+__all__ = ["body_flown", "expectations_of", "flight_data", "open_flight"]
 
 
 def flight_data(flight: Flight) -> FlightData:
@@ -42,6 +42,20 @@ def expectations_of(flight: Flight) -> tuple[ExpectConfig, ...]:
                 flight.path, f"holds a mission that this version cannot read ({error.key}: {error.why})",
                 "use the version that flew it",
             ) from None
+
+
+def body_flown(flight: Flight) -> BodyConfig | None:
+    """The body in a black box; ``None`` if it holds none, or one that today's program cannot read."""
+    text = flight.attachments.get("body.yaml")
+    if text is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "body.yaml"
+        path.write_text(text, encoding="utf-8")
+        try:
+            return load_body(str(path))
+        except ConfigError:
+            return None
 
 
 def open_flight(path: Path) -> tuple[FlightData, tuple[ExpectConfig, ...]]:

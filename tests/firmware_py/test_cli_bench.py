@@ -151,7 +151,7 @@ def test_a_watched_device_takes_one_line_and_a_page_fits_on_the_terminal(width: 
     watched = Watched()
     watched.run(2.0)
     whole = shown(watched.view.whole(watched.now_ns, width), width)
-    assert len(whole.splitlines()) == 2 + len(BOARD.devices) + 1 + 4
+    assert len(whole.splitlines()) == 2 + len(BOARD.devices) + 1 + 5
     seen: set[str] = set()
     for page in range(4):
         text = shown(watched.view.page(page * 5_000 * MS, width, 24), width)

@@ -149,7 +149,11 @@ def test_faults_are_listed_with_what_they_do() -> None:
         (["fly", "--temperature", "core=hot"], "node=C"),
         (["fly", "--fault", "fire@1"], "there are panel"),
         (["fly", "--fault", "short@1"], "needs a load"),
-        (["fly", "--step", "9"], "0.5..2 s"),
+        (["fly", "--step", "9"], "--step is 9; 0.5..2 s"),
+        (["fly", "--hours", "1", "--fault", "panel=0@2"], "after the end of the flight"),
+        (["fly", "--body", "bench-12kg", "--fault", "wing0@0"], "no solar array"),
+        (["forecast", "--beta-deg", "30"], "give --altitude-km too"),
+        (["fly", "--phase-deg", "nan"], "give --altitude-km too"),
     ],
 )
 def test_bad_input_is_refused_with_what_is_allowed_and_exit_code_2(arguments: list[str], words: str) -> None:
@@ -168,9 +172,27 @@ def test_a_lighting_file_that_cannot_be_is_refused_with_file_and_line(tmp_path: 
     assert words in refused.stderr
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["forecast", "fly"])
+def test_lamps_and_an_orbit_contradict_each_other(tmp_path: Path, command: str) -> None:
+    lamps = tmp_path / "lamps.csv"
+    lamps.write_text("0,1\n600,0\n")
+    refused = qiki(command, *SHORT, "--lighting", str(lamps), "--altitude-km", "500", "--out", str(tmp_path))
+    assert refused.exit_code == 2
+    assert "contradict" in refused.stderr
+
+
+@pytest.mark.parametrize("command", ["forecast", "fly"])
+def test_a_folder_that_cannot_be_made_is_named_before_anything_is_flown(tmp_path: Path, command: str) -> None:
     blocker = tmp_path / "file"
     blocker.write_text("")
-    refused = qiki("forecast", "--hours", "1", "--out", str(blocker / "deeper"))
+    refused = qiki(command, "--hours", "1", "--out", str(blocker / "deeper"))
     assert refused.exit_code == 2
     assert "--out" in refused.stderr
+    assert not refused.stdout
+
+
+def test_a_flight_that_comes_into_safe_does_not_hold(tmp_path: Path) -> None:
+    shown = qiki("fly", *SHORT, "--soc", "0.102", "--cosine", "-1", "--off", "radar", "--off", "transponder", "--json",
+                 "--out", str(tmp_path))
+    assert shown.exit_code == 1
+    assert "SAFE" in json.loads(shown.stdout)["verdict"]

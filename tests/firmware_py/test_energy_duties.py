@@ -119,3 +119,20 @@ def test_radar_stays_on_down_to_the_shed_mark_in_the_craft() -> None:
     craft.fly(90.0)
     assert "radar" in craft.on()
     assert craft.manager.duties.word in ("short", "critical")
+
+
+def test_light_that_comes_and_goes_moves_no_level() -> None:
+    """A minute and a half of 300 W and as long of nothing: without a mean the craft has a surplus half the time."""
+    duties, said = Duties(BODY), list[str]()
+    for turn in range(20):
+        array_w = 300.0 if turn % 2 else 0.0
+        said += run(duties, 0.5, 90.0, array_w=array_w, begin_s=90.0 * turn)
+    assert len(said) <= 3, "until the mean is known, and never again"
+
+
+def test_a_night_that_lasts_is_noticed() -> None:
+    duties = Duties(BODY)
+    run(duties, 0.38, 600.0, array_w=200.0)
+    assert duties.word == "saving"
+    run(duties, 0.38, 900.0, begin_s=600.0)
+    assert duties.word == "short"

@@ -23,7 +23,11 @@ from hal.profile.loader import load_body
 from hal.reading import Quality, Reading
 from hil.plant.thermal import ThermalNetwork
 
-QIKI = load_body("qiki-t")
+SHIPPED = load_body("qiki-t")
+# Heaters of 60 W each, which compete for the bus: what the control is tried on.
+QIKI = replace(SHIPPED, thermal=replace(SHIPPED.thermal, heaters=tuple(
+    replace(heater, power_w=60.0) if heater.node.startswith("rcs") else heater for heater in SHIPPED.thermal.heaters
+)))
 HEATERS = {heater.node: heater for heater in QIKI.thermal.heaters}
 CLUSTERS = ("rcs_c01", "rcs_c02", "rcs_c03", "rcs_c04")
 SECOND = 1_000_000_000

@@ -669,3 +669,34 @@ def test_no_history_breaks_the_rules(start: tuple[float, float], history: list[M
         craft.fly(3.5, watch)
     power = craft.power
     assert abs(power.balance_error_j) <= 1e-9 * power.ledger.flowed + 1e-3
+
+
+def at_the_edge(room: float, errors: SensorErrors) -> WorldCraft:
+    """A craft whose bus carries all that is wanted and that share more."""
+    start = {"soc_battery": 0.8, "soc_supercap": 0.9}
+    probe = WorldCraft(**start)
+    probe.fly(20.0)
+    limit_a = (1.0 + room) * sum(probe.power.load_power_w(name) for name in probe.on()) / probe.power.bus_voltage_v
+    bus = changed(BODY.power.bus, current_limit_a=limit_a)
+    return WorldCraft(changed(BODY, power=changed(BODY.power, bus=bus)), errors=errors, **start)
+
+
+def test_a_bus_monitor_that_shows_a_per_cent_too_much_trips_nothing() -> None:
+    craft = at_the_edge(0.005, SensorErrors(0.01, 0.0, 0.0, 1.0))
+    craft.fly(120.0)
+    assert not craft.told.of(Code.PDU_OVERLOAD)
+    assert "nbl" in craft.shed
+    assert {"radar", "transponder", "processor"} <= craft.on()
+
+
+def test_a_load_at_the_edge_of_the_limit_is_not_switched_to_and_fro() -> None:
+    craft = at_the_edge(0.001, SensorErrors(0.0, 0.02, 0.0, 1.0))
+    craft.fly(60.0)
+    begun = [event for event in craft.told.of(Code.LOAD_SHED_ACTIVE, "nbl") if event.begins]
+    assert 1 <= len(begun) <= 2
+
+
+def test_a_heater_without_power_is_said_in_words() -> None:
+    craft = WorldCraft(soc_battery=0.5, soc_supercap=0.9, temperatures_c={"battery": 3.0})
+    craft.until(lambda: bool(craft.told.of(Code.PDU_DENIED, "heater_battery")), 700.0)
+    assert craft.told.of(Code.PDU_DENIED, "heater_battery")[0].text == "heater_battery: no power for ten minutes"

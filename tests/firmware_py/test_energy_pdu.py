@@ -728,3 +728,31 @@ def test_random_histories_keep_the_rules_and_repeat_exactly(
     assert first.manager.answers == again.manager.answers
     starts = [t for t, _, on in first.orders if on]
     assert all(b - a >= 100 * MS for a, b in pairwise(starts))
+
+
+def test_an_innocent_processor_is_the_last_that_gives_way() -> None:
+    unit = Unit(manager=LoadManager(RULES, BUS, (*SWITCHED, "processor")))
+    unit.run(3.0)
+    unit.orders.clear()
+    unit.extra_w["base"] = 120.0
+    unit.run(5.0)
+    assert [n for _, n, on in unit.orders if not on][:4] == ["nbl", "radar", "transponder", "processor"]
+
+
+def test_nothing_more_is_opened_once_the_current_is_within_the_limit() -> None:
+    """At two seconds a step the end of an over-current takes a step to be believed."""
+    manager = LoadManager(RULES, BUS, SWITCHED)
+    told = {rule.name: rule.starts_on for rule in RULES}
+    opened: list[str] = []
+    for step in range(1, 5):
+        now_ns = step * 2 * SECOND
+        watts = 45.0 + sum(rule.nominal_w for rule in RULES if told[rule.name])
+        manager.step(now_ns, Wishes(), PowerState(
+            Reading(26.0, now_ns, Quality.OK), Reading(watts / 26.0, now_ns, Quality.OK), absent(), absent(), absent(),
+            absent(),
+        ))
+        for name, on in manager.orders():
+            told[name] = on
+            if not on and name not in ("lidar", "heater_battery"):
+                opened.append(name)
+    assert set(opened) == {"nbl"}

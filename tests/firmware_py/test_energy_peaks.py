@@ -235,3 +235,10 @@ def test_a_stack_that_is_not_known_gives_to_brakes_alone() -> None:
     peaks = craft.manager.peaks
     assert Code.POWER_TELEM_MISSING in peaks.burn(80.0, 80.0, 1.0)
     assert peaks.burn(80.0, 80.0, 1.0, brake=True) == ()
+
+
+def test_a_heater_that_loses_its_token_is_told_by_what_the_bus_lacks() -> None:
+    ticks = Ticks()
+    ticks.peaks.heat(ticks.t_ns, plan("heater_battery"))
+    ticks.run(0.1, supply=replace(PLENTY, bus_headroom_w=10.0))
+    assert ticks.peaks.take_notes() == [(Code.PDU_DENIED, "heater_battery has lost its energy")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf, nan
 
 import msgspec
 import pytest
@@ -224,3 +225,8 @@ def test_a_stack_that_takes_it_is_not_accused() -> None:
     answers = [watch.step(i * 50 * MS, 40.0, 0.5 + 40.0 * i * 0.05 / 18_000.0) for i in range(200)]
     assert True not in answers
     assert answers[-1] is False
+
+
+@pytest.mark.parametrize("value", [nan, inf, -inf, None])
+def test_what_is_no_number_is_never_usable(value: float | None) -> None:
+    assert usable(Reading(value, 0, Quality.OK)) is None

@@ -67,10 +67,11 @@ def test_the_peak_power_is_that_of_every_nozzle_of_the_fullest_slice(wrench: Wre
     valve_w, counts = BODY.propulsion.valve_power_w, [0]
     for share in shares:
         duty, _ = ALLOCATOR.allocate(along(wrench, share), 0)
-        counts += [int(np.count_nonzero(duty > limit)) for limit in (1e-4, 1e-9)] if any(along(wrench, share)) else []
-    # A duty near nothing may count or not.
-    assert valve_w * max(counts[1::2], default=0) <= needed.peak_w <= valve_w * max(counts)
-    assert needed.energy_j <= needed.peak_w * 0.2 * len(shares) + 1e-9
+        counts += [int(np.count_nonzero(duty > limit)) for limit in (0.021, 0.019)] if any(along(wrench, share)) else []
+    # Nozzles that only trim, with up to 2 % of duty, don't count, but one always does that fires at all.
+    fires = needed.energy_j > 1e-3
+    assert valve_w * max(max(counts[1::2], default=0), fires) <= needed.peak_w <= valve_w * max(*counts, 1)
+    assert needed.energy_j <= (needed.peak_w + 16 * 0.02 * valve_w) * 0.2 * len(shares) + 1e-9
 
 
 def test_the_peak_power_of_a_push_is_eighty_watts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
+from firmware_py.recorder.blackbox import BlackBox
+from firmware_py.recorder.reader import read_flight
 from firmware_py.report.answers import AnswerSpan, answer_spans
+from firmware_py.report.load import body_flown
 from firmware_py.report.plots import draw_all, draw_energy
 from firmware_py.report.plots_energy import ANSWER_COLOURS, body_of
 from firmware_py.report.scope import FlightData
@@ -20,6 +24,12 @@ from tests.firmware_py.test_report_flight import make_flight
 
 NS = 1_000_000_000
 PROFILE = load_profile("qiki-t", "qiki-rpi")
+HEADER = {
+    "software_version": "0.1.0", "hardware_profile_hash": PROFILE.digest, "body": "qiki-t", "board": "qiki-rpi",
+    "mission": None, "seed": 7, "rates": {"fast_hz": 200, "medium_hz": 20, "slow_hz": 2},
+}
+SHIPPED_BODY = (resources.files("board_configs") / "bodies" / "qiki-t.yaml").read_text()
+OWN_BODY = SHIPPED_BODY.replace("battery: {", "battery: {shed_soc: 0.25, ", 1)
 NEW_KEYS = ("loads", "shed", "shed_reasons", "flows_w", "soc_sigma", "panel_power_w", "heaters")
 OLD_TRUTH = ("soc_battery", "soc_supercap", "array_w", "load_w", "temperatures_c")
 
@@ -176,6 +186,19 @@ def test_thresholds_are_those_of_the_body_that_is_given(tmp_path: Path, kept: li
         "T_boost, 60 %", "T_hold, shedding ends, 30 %", "shedding begins, 20 %", "SAFE, 10 %",
     ]
     assert "lowest, 22 V" in legend(panel(kept[0], "voltage"))
+
+
+@pytest.mark.parametrize(
+    ("texts", "level"), [({"body.yaml": OWN_BODY}, 0.25), ({"body.yaml": "body: 3"}, None), ({}, None)]
+)
+def test_the_body_in_a_black_box_is_the_one_that_flew(
+    tmp_path: Path, texts: dict[str, str], level: float | None
+) -> None:
+    path = tmp_path / "flight.mcap"
+    with BlackBox(path, HEADER, 0, attachments=texts):
+        pass
+    body = body_flown(read_flight(path))
+    assert (None if body is None else body.power.battery.shed_soc) == level
 
 
 def test_a_body_that_is_not_known_has_no_thresholds(tmp_path: Path, kept: list[matplotlib.figure.Figure]) -> None:

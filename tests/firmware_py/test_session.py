@@ -145,7 +145,7 @@ def on_bus(bus: str, fault: str, **details: Any) -> FaultConfig:
      r"faults\[1\]: nozzle is 16; 0..15 are allowed"),
     ({"faults": (FaultConfig("nozzle_off", at_s=1.0),)}, "parameter nozzle is missing"),
     ({"faults": (FaultConfig("nozzle_off", at_s=1.0, parameters={"nozzle": 1, "speed": 2}),)}, "no parameter 'speed'"),
-    ({"faults": (on_bus("i2c_c", "timeout"),)}, "no bus 'i2c_c'"),
+    ({"faults": (on_bus("i2c_z", "timeout"),)}, "no bus 'i2c_z'"),
     ({"faults": (on_bus("spi0", "bus_off"),)}, "no meaning"),
     ({"faults": (on_bus("spi0", "nonsense"),)}, "nack_address"),
     ({"faults": (on_bus("i2c_a", "timeout", address=0x55),)}, "no address on i2c_a 85"),

@@ -105,10 +105,10 @@ def test_a_snapshot_has_exactly_the_channels_of_the_dictionary() -> None:
     assert list(row) == expected
     missing = {name for name, value in row.items() if value is None}
     # In this attitude two faces see the Sun, so its vector is known as well. Nobody ranges to a target, no field is
-    # known to compare with, free space has no gravity, and no profile is flown.
+    # known to compare with, free space has no gravity, no profile is flown, and the rig's computer has no thermometer.
     assert missing - {"nis_attitude", "nis_sun"} == {
         "nis_magnetic", "nis_gravity", "nis_relative", "relative_position_m", "relative_velocity_m_s",
-        "sigma_relative_m", "profile_progress",
+        "sigma_relative_m", "profile_progress", "computer_c",
     }
 
 

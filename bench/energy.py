@@ -12,9 +12,9 @@ from pathlib import Path
 from bench.harness import RESULTS, Report
 
 PARTS = {
-    "books": "bench._energy_books", "shedding": "bench._energy_shedding", "soc": "bench._energy_soc",
-    "mppt": "bench._energy_mppt", "bus": "bench._energy_bus", "cold": "bench._energy_cold_start",
-    "cost": "bench._energy_cost",
+    "cost": "bench._energy_cost", "shedding": "bench._energy_shedding", "books": "bench._energy_books",
+    "soc": "bench._energy_soc", "mppt": "bench._energy_mppt", "bus": "bench._energy_bus",
+    "cold": "bench._energy_cold_start",
 }
 
 

@@ -185,26 +185,27 @@ def startup_code(share: float) -> int:
 
 
 def voltage_v(data: bytes, scale: Direct, place: Place = NOWHERE) -> float:
-    """VIN or VOUT in volts from 2 bytes. Raises IMPLAUSIBLE at full scale and for more than 12 bits."""
+    """VIN or VOUT in volts from 2 bytes. Raises OVER_RANGE at full scale, IMPLAUSIBLE for more than 12 bits."""
     raw = int.from_bytes(whole(data, 2, place), "little")
     if raw >= CODE_LIMIT:
-        raise place.error(Cause.IMPLAUSIBLE, f"voltage code is {raw:04x}h")
+        raise place.error(_beyond(raw, CODE_LIMIT), f"voltage code is {raw:04x}h")
     return scale.decode(raw)
 
 
 def current_a(data: bytes, scale: Direct, place: Place = NOWHERE) -> float:
-    """IOUT in amperes from 2 bytes. Raises IMPLAUSIBLE at either end of the range and for more than 12 bits."""
+    """IOUT in amperes from 2 bytes. Raises OVER_RANGE at full scale, IMPLAUSIBLE for more than 12 bits and for all
+    zeros: a data line held low looks like the negative end."""
     raw = int.from_bytes(whole(data, 2, place), "little")
     if not 0 < raw < CODE_LIMIT:
-        raise place.error(Cause.IMPLAUSIBLE, f"current code is {raw:04x}h")
+        raise place.error(_beyond(raw, CODE_LIMIT), f"current code is {raw:04x}h")
     return scale.decode(raw)
 
 
 def power_w(data: bytes, scale: Direct, place: Place = NOWHERE) -> float:
-    """PIN in watts from 2 bytes. Raises IMPLAUSIBLE at full scale and for bit 15."""
+    """PIN in watts from 2 bytes. Raises OVER_RANGE at full scale, IMPLAUSIBLE for bit 15."""
     raw = int.from_bytes(whole(data, 2, place), "little")
     if raw >= POWER_LIMIT:
-        raise place.error(Cause.IMPLAUSIBLE, f"power code is {raw:04x}h")
+        raise place.error(_beyond(raw, POWER_LIMIT), f"power code is {raw:04x}h")
     return scale.decode(raw)
 
 
@@ -379,6 +380,10 @@ class Device(SmbusDevice):
                 faults.append(_SHUTDOWN_WORDS.get(status & 0b111, "shut down by an unknown cause"))
         self._faults = tuple(faults)
         self._word = word
+
+
+def _beyond(raw: int, limit: int) -> Cause:
+    return Cause.OVER_RANGE if raw == limit else Cause.IMPLAUSIBLE
 
 
 def _startup_setting(code: int) -> Setting:

@@ -20,6 +20,8 @@ class Cause(Enum):
     SHORT_READ = "short_read"
     WRONG_ID = "wrong_id"
     IMPLAUSIBLE = "implausible"
+    OVER_RANGE = "over_range"
+    """The part answers, and what it measures is beyond what it can show: the fault is outside of it."""
     STALE_COUNTER = "stale_counter"
     SILENT = "silent"
     BUS_OFF = "bus_off"

@@ -165,7 +165,8 @@ def burst(
 
     Raises:
         DeviceError: RESET when the unit has restarted; STALE_COUNTER when nothing was measured since the last burst;
-            IMPLAUSIBLE for reserved bits, a channel at full scale, an impossible temperature; SHORT_READ.
+            OVER_RANGE for a channel at full scale; IMPLAUSIBLE for reserved bits and an impossible temperature;
+            SHORT_READ.
     """
     temperature, ax, ay, az, gx, gy, gz, status = _BURST.unpack(whole(frame, BURST_LENGTH, place))
     if status & (RESERVED | RESET_DONE):
@@ -179,7 +180,7 @@ def burst(
         return None
     celsius = temperature * TEMPERATURE_LSB_C + TEMPERATURE_OFFSET_C
     if lowest <= 1 - FULL_SCALE or max(ax, ay, az, gx, gy, gz) >= FULL_SCALE - 1:
-        raise place.error(Cause.IMPLAUSIBLE, f"at full scale: {gx, gy, gz, ax, ay, az} LSB")
+        raise place.error(Cause.OVER_RANGE, f"at full scale: {gx, gy, gz, ax, ay, az} LSB")
     if not TEMPERATURE_LIMITS_C[0] <= celsius <= TEMPERATURE_LIMITS_C[1]:
         raise place.error(Cause.IMPLAUSIBLE, f"die temperature {celsius:.1f} deg C")
     return ImuSample(

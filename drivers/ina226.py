@@ -7,12 +7,13 @@ Registers and equations: TI SBOS547B (INA226), tables 7-1 to 7-13: 00h configura
 I_LSB is one step of the shunt converter, 2.5 uV / R, so that the calibration is 2048: a finer one would show no more
 and could overflow. Current is taken from the shunt register, which means the same whatever the calibration is; the
 calibration is written so that registers 03h and 04h agree with it, and because its reset value, 0, gives away a
-brown-out. A reading at full scale is refused: the truth is beyond.
+brown-out. A sample at full scale says so (``voltage_over``, ``current_over``): the truth is beyond.
 
 A sample costs two transactions (02h, 01h), or one where only the current is wanted often: ``voltage_every`` samples
 share one bus voltage, as last read. Every ``slow_every`` samples one more register is read: flags, then a configuration
 register, in turn. An unpowered idle rail reads all zeros, as a data line held low does; then the identity is read as
-well, and likewise for a current of exactly zero alone. Charge, energy and temperature don't exist in this part.
+well, and likewise for a current of exactly zero alone, and at full scale. Charge, energy and temperature don't exist
+in this part.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ POWER_FACTOR = 25.0
 STEP_CALIBRATION = 2048
 """Calibration at which one step of current is one step of the shunt converter."""
 SHUNT_FULL_SCALE_V = 32767 * SHUNT_LSB_V
+BUS_FULL_SCALE_V = 32767 * BUS_LSB_V
 
 CONVERSION_1100_US = 4
 SHUNT_AND_BUS_CONTINUOUS = 7
@@ -68,6 +70,7 @@ MATH_OVERFLOW = 1 << 2
 ALERT_FLAG = 1 << 4
 
 _ZERO = bytes(2)
+_FULL_SCALE = (b"\x7f\xff", b"\x80\x00")
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,20 +108,22 @@ def calibration(current_lsb_a: float, shunt_ohm: float) -> int:
 
 
 def bus_voltage_v(data: bytes, place: Place = NOWHERE) -> float:
-    """Bus voltage in volts from 2 bytes. Raises IMPLAUSIBLE for bit 15 (always 0) and for full scale."""
+    """Bus voltage in volts from 2 bytes. Raises IMPLAUSIBLE for bit 15 (always 0), OVER_RANGE at full scale."""
     raw = int.from_bytes(whole(data, 2, place), "big")
-    if raw >= 0x7FFF:
+    if raw > 0x7FFF:
         raise place.error(Cause.IMPLAUSIBLE, f"bus voltage register is {raw:04x}h")
+    if raw == 0x7FFF:
+        raise place.error(Cause.OVER_RANGE, "bus voltage is at full scale")
     return raw * BUS_LSB_V
 
 
 def shunt_voltage_v(data: bytes, place: Place = NOWHERE) -> float:
-    """Shunt voltage in volts from 2 bytes. Raises IMPLAUSIBLE at either end of the range."""
+    """Shunt voltage in volts from 2 bytes. Raises OVER_RANGE at either end of the range."""
     return _signed(data, "shunt voltage", place) * SHUNT_LSB_V
 
 
 def current_a(data: bytes, current_lsb_a: float, place: Place = NOWHERE) -> float:
-    """Current in amperes from 2 bytes, of the current register or the shunt's. Raises IMPLAUSIBLE at full scale."""
+    """Current in amperes from 2 bytes, of the current register or the shunt's. Raises OVER_RANGE at full scale."""
     return _signed(data, "current", place) * current_lsb_a
 
 
@@ -133,7 +138,7 @@ def power_w(data: bytes, current_lsb_a: float, place: Place = NOWHERE) -> float:
 def _signed(data: bytes, what: str, place: Place) -> int:
     raw = int.from_bytes(whole(data, 2, place), "big", signed=True)
     if raw >= 0x7FFF or raw <= -0x8000:
-        raise place.error(Cause.IMPLAUSIBLE, f"{what} is at full scale")
+        raise place.error(Cause.OVER_RANGE, f"{what} is at full scale")
     return raw
 
 
@@ -189,7 +194,8 @@ class Device(ConfiguredDevice):
             bus = self._read(BUS_VOLTAGE, 2)
             yield
         shunt = self._read(SHUNT_VOLTAGE, 2)
-        if shunt == _ZERO and (bus == _ZERO or self._since_voltage):
+        volts_over, amperes_over = bus == _FULL_SCALE[0], shunt in _FULL_SCALE
+        if volts_over or amperes_over or (shunt == _ZERO and (bus == _ZERO or self._since_voltage)):
             yield
             self._die()
         self._samples += 1
@@ -199,11 +205,15 @@ class Device(ConfiguredDevice):
             self._scrub()
         elif self._samples == self._slow_every:
             yield
-            if not self._flags() & CONVERSION_READY:
+            if not self._flags(volts_over or amperes_over) & CONVERSION_READY:
                 raise self.place.error(Cause.STALE_COUNTER, "conversions have stopped")
-        volts, amperes = bus_voltage_v(bus, self.place), current_a(shunt, self._lsb_a, self.place)
+        volts = BUS_FULL_SCALE_V if volts_over else bus_voltage_v(bus, self.place)
+        amperes = (
+            int.from_bytes(shunt, "big", signed=True) * self._lsb_a if amperes_over
+            else current_a(shunt, self._lsb_a, self.place)
+        )
         self._bus_voltage = bus
-        return PowerSample(volts, amperes, None, None, None)
+        return PowerSample(volts, amperes, None, None, None, volts_over, amperes_over)
 
     def _die(self) -> int:
         word = int.from_bytes(self._read(DIE_ID, 2), "big")
@@ -211,12 +221,12 @@ class Device(ConfiguredDevice):
             raise self.place.error(Cause.WRONG_ID, f"die id is {word:04x}h instead of 226xh")
         return word
 
-    def _flags(self) -> int:
-        """Mask/enable register. Raises IMPLAUSIBLE for overflow and for bits that nobody set."""
+    def _flags(self, over_range: bool = False) -> int:
+        """Mask/enable register. Raises IMPLAUSIBLE for bits that nobody set, and for overflow within the range."""
         flags = int.from_bytes(self._read(MASK_ENABLE, 2), "big")
         if flags & ~(CONVERSION_READY | MATH_OVERFLOW | ALERT_FLAG):
             raise self.place.error(Cause.IMPLAUSIBLE, f"mask/enable register is {flags:04x}h")
-        if flags & MATH_OVERFLOW:
+        if flags & MATH_OVERFLOW and not over_range:
             raise self.place.error(Cause.IMPLAUSIBLE, "arithmetic overflow in the chip")
         return flags
 

@@ -91,6 +91,7 @@ _SCRUB = -1
 """In place of a register: the next one of the configuration."""
 _SLOW_REGISTERS = (_SCRUB, DIAG_ALRT, CHARGE, _SCRUB, ENERGY, DIETEMP)
 _ZERO = bytes(3)
+_FULL_SCALE = (b"\x7f\xff\xf0", b"\x80\x00\x00")
 
 REGISTERS = (
     Register("CONFIG", CONFIG, 2, Access.WRITE), Register("ADC_CONFIG", ADC_CONFIG, 2, Access.WRITE),
@@ -109,7 +110,7 @@ REGISTERS = (
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Shunt and range of one monitor.
 
-    ``max_current_a`` is the full scale of the CURRENT register; a reading at full scale is refused. The finer shunt
+    ``max_current_a`` is the full scale of the CURRENT register; a sample at full scale says so. The finer shunt
     range (40.96 mV) is taken where it suffices. ``slow_every``: samples between two slow registers.
     """
 
@@ -155,10 +156,10 @@ def shunt_voltage_v(data: bytes, adc_range: int, place: Place = NOWHERE) -> floa
 
 
 def current_a(data: bytes, current_lsb_a: float, place: Place = NOWHERE) -> float:
-    """CURRENT in amperes from 3 bytes. Raises IMPLAUSIBLE at either end of the range: the truth is beyond."""
+    """CURRENT in amperes from 3 bytes. Raises OVER_RANGE at either end of the range: the truth is beyond."""
     raw = _signed20(data, place)
     if raw in (-0x80000, 0x7FFFF):
-        raise place.error(Cause.IMPLAUSIBLE, "current is at full scale")
+        raise place.error(Cause.OVER_RANGE, "current is at full scale")
     return raw * current_lsb_a
 
 
@@ -252,7 +253,8 @@ class Device(ConfiguredDevice):
         vbus = self._read(VBUS, 3)
         yield
         current = self._read(CURRENT, 3)
-        if vbus == _ZERO and current == _ZERO:
+        over = current in _FULL_SCALE
+        if over or (vbus == _ZERO and current == _ZERO):
             # An unpowered rail reads like a data line held low: believe it only from a chip that still knows its name.
             yield
             self._check_die()
@@ -275,10 +277,11 @@ class Device(ConfiguredDevice):
                 energy = None if self._energy_lost else energy
             elif register == DIETEMP:
                 temperature = die_temperature_c(self._read(DIETEMP, 2), self.place)
-            elif not self._flags() & CONVERSION_READY:
+            elif not self._flags(over) & CONVERSION_READY:
                 raise self.place.error(Cause.STALE_COUNTER, "conversions have stopped")
+        amperes = _signed20(current, self.place) * self._lsb_a if over else current_a(current, self._lsb_a, self.place)
         return PowerSample(
-            bus_voltage_v(vbus, self.place), current_a(current, self._lsb_a, self.place), charge, energy, temperature
+            bus_voltage_v(vbus, self.place), amperes, charge, energy, temperature, current_over=over,
         )
 
     def _check_die(self) -> int:
@@ -288,14 +291,15 @@ class Device(ConfiguredDevice):
             raise self.place.error(Cause.WRONG_ID, f"device id is {word:04x}h instead of 228xh")
         return word & 0xF
 
-    def _flags(self) -> int:
-        """DIAG_ALRT. Raises CHECKSUM for the chip's own memory check, IMPLAUSIBLE for overflow or reserved bits."""
+    def _flags(self, over_range: bool = False) -> int:
+        """DIAG_ALRT. Raises CHECKSUM for the chip's own memory check, IMPLAUSIBLE for reserved bits, and for overflow
+        within the range."""
         flags = int.from_bytes(self._read(DIAG_ALRT, 2), "big")
         if flags & DIAG_RESERVED:
             raise self.place.error(Cause.IMPLAUSIBLE, f"reserved bits set in DIAG_ALRT {flags:04x}h")
         if not flags & MEMORY_SOUND:
             raise self.place.error(Cause.CHECKSUM, "the chip's trim memory fails its checksum")
-        if flags & MATH_OVERFLOW:
+        if flags & MATH_OVERFLOW and not over_range:
             raise self.place.error(Cause.IMPLAUSIBLE, "arithmetic overflow in the chip")
         # A wrapped accumulator has lost its total until both are started anew.
         self._charge_lost = self._charge_lost or bool(flags & CHARGE_OVERFLOW)

@@ -88,14 +88,15 @@ def field(data: bytes, xy_lsb_per_gauss: int, z_lsb_per_gauss: int, place: Place
     """Flux density in tesla, sensor frame x, y, z, from the six result bytes.
 
     Raises:
-        DeviceError: IMPLAUSIBLE for a saturated axis or more than 12 bits; SHORT_READ.
+        DeviceError: OVER_RANGE for a saturated axis, IMPLAUSIBLE for more than 12 bits; SHORT_READ.
     """
     if len(data) != RESULT_LENGTH:
         whole(data, RESULT_LENGTH, place)
     x, z, y = _RESULTS.unpack(data)
     if not (LOWEST <= x <= HIGHEST and LOWEST <= y <= HIGHEST and LOWEST <= z <= HIGHEST):
-        why = "an axis is saturated" if SATURATED in (x, y, z) else "more than 12 bits"
-        raise place.error(Cause.IMPLAUSIBLE, f"{why}: x {x}, y {y}, z {z} LSB")
+        saturated = all(v == SATURATED or LOWEST <= v <= HIGHEST for v in (x, y, z))
+        cause, why = (Cause.OVER_RANGE, "saturated") if saturated else (Cause.IMPLAUSIBLE, "more than 12 bits")
+        raise place.error(cause, f"{why}: x {x}, y {y}, z {z} LSB")
     xy_t = GAUSS_T / xy_lsb_per_gauss
     return FieldSample((x * xy_t, y * xy_t, z * GAUSS_T / z_lsb_per_gauss))
 

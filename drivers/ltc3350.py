@@ -167,10 +167,10 @@ def cell_voltage_v(data: bytes, place: Place = NOWHERE) -> float:
 
 
 def charge_current_a(data: bytes, sense_ohm: float, place: Place = NOWHERE) -> float:
-    """MEAS_ICHG in amperes, positive into the stack. Raises IMPLAUSIBLE at either end of the converter's range."""
+    """MEAS_ICHG in amperes, positive into the stack. Raises OVER_RANGE at either end of the converter's range."""
     raw = int.from_bytes(whole(data, 2, place), "little", signed=True)
     if raw in (-0x8000, 0x7FFF):
-        raise place.error(Cause.IMPLAUSIBLE, "charge current is at full scale")
+        raise place.error(Cause.OVER_RANGE, "charge current is at full scale")
     return raw * SENSE_LSB_V / sense_ohm
 
 

@@ -174,10 +174,10 @@ def output_voltage_v(data: bytes, place: Place = NOWHERE) -> float:
 
 
 def current_a(data: bytes, sense_ohm: float, place: Place = NOWHERE) -> float:
-    """IBAT (positive into the battery) or IIN in amperes. Raises IMPLAUSIBLE at either end of the converter's range."""
+    """IBAT (positive into the battery) or IIN in amperes. Raises OVER_RANGE at either end of the converter's range."""
     raw = int.from_bytes(whole(data, 2, place), "little", signed=True)
     if raw in (-0x8000, 0x7FFF):
-        raise place.error(Cause.IMPLAUSIBLE, "current is at full scale")
+        raise place.error(Cause.OVER_RANGE, "current is at full scale")
     return raw * SENSE_LSB_V / sense_ohm
 
 

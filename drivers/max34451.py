@@ -184,12 +184,12 @@ class _Seen:
 
 
 def voltage_v(data: bytes, place: Place = NOWHERE) -> float:
-    """READ_VOUT in volts from 2 bytes. Raises IMPLAUSIBLE if negative (all ones) or at full scale."""
+    """READ_VOUT in volts from 2 bytes. Raises OVER_RANGE at full scale, IMPLAUSIBLE if negative (all ones)."""
     return _positive(data, "voltage", place) * VOLTAGE_LSB_V
 
 
 def current_a(data: bytes, place: Place = NOWHERE) -> float:
-    """READ_IOUT in amperes from 2 bytes. Raises IMPLAUSIBLE if negative (all ones) or at full scale."""
+    """READ_IOUT in amperes from 2 bytes. Raises OVER_RANGE at full scale, IMPLAUSIBLE if negative (all ones)."""
     return _positive(data, "current", place) * CURRENT_LSB_A
 
 
@@ -234,7 +234,8 @@ def operation_bits(data: bytes, place: Place = NOWHERE) -> int:
 def _positive(data: bytes, what: str, place: Place) -> int:
     raw = int.from_bytes(whole(data, 2, place), "little")
     if raw >= _WORD_LIMIT:
-        raise place.error(Cause.IMPLAUSIBLE, f"{what} register is {raw:04x}h")
+        cause = Cause.OVER_RANGE if raw == _WORD_LIMIT else Cause.IMPLAUSIBLE
+        raise place.error(cause, f"{what} register is {raw:04x}h")
     return raw
 
 

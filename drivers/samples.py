@@ -53,13 +53,23 @@ class IlluminanceSample:
 
 @dataclass(frozen=True, slots=True)
 class PowerSample:
-    """One power monitor: V, A (sign by the shunt's direction), C and J since reset, die temperature."""
+    """One power monitor: V, A (sign by the shunt's direction), C and J since reset, die temperature.
+
+    ``voltage_over`` and ``current_over``: that value is the end of the part's range, and the truth is further out.
+    """
 
     voltage_v: float
     current_a: float
     charge_c: float | None
     energy_j: float | None
     temperature_c: float | None
+    voltage_over: bool = False
+    current_over: bool = False
+
+    @property
+    def over_range(self) -> bool:
+        """Whether anything in it is at the end of the part's range."""
+        return self.voltage_over or self.current_over
 
 
 @dataclass(frozen=True, slots=True)

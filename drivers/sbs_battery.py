@@ -114,10 +114,10 @@ def voltage_v(data: bytes, scale: float = 1.0, place: Place = NOWHERE) -> float:
 
 
 def current_a(data: bytes, scale: float = 1.0, place: Place = NOWHERE) -> float:
-    """Current in amperes, positive when charging. Raises IMPLAUSIBLE at either end of the range."""
+    """Current in amperes, positive when charging. Raises OVER_RANGE at either end of the range."""
     raw = int.from_bytes(whole(data, 2, place), "little", signed=True)
     if raw in (-0x8000, 0x7FFF):
-        raise place.error(Cause.IMPLAUSIBLE, "current is at full scale")
+        raise place.error(Cause.OVER_RANGE, "current is at full scale")
     return raw * 1e-3 * scale
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from drivers.errors import Cause
-from hal.manager import AT_ONCE
+from hal.device_health import AT_ONCE
 from hal.reading import Quality
 
 __all__ = ["CAUSES", "CauseText", "quality_of"]
@@ -63,7 +63,12 @@ CAUSES: dict[Cause, CauseText] = {
     Cause.IMPLAUSIBLE: CauseText(
         "a value that cannot be",
         "the sample is refused",
-        "all zeros or ones mean a floating or shorted line; otherwise the sensor is damaged or beyond its range",
+        "all zeros or ones mean a floating or shorted line; otherwise the sensor is damaged",
+    ),
+    Cause.OVER_RANGE: CauseText(
+        "a value at the end of what the part can show",
+        "the sample is refused, or taken as a bound; the part is asked for its name and goes on in service",
+        "look for an over-voltage or a short first; then whether the range or the shunt suits what is measured",
     ),
     Cause.STALE_COUNTER: CauseText(
         "nothing new since the last sample",

@@ -18,11 +18,13 @@ class Quality(IntEnum):
     OK = 0
     SUSPECT = 1
     """Answered, but implausible beside its history or its neighbour."""
-    STALE = 2
+    OVER_RANGE = 2
+    """The value is the end of the part's range, and the truth is further out: no value, but a bound."""
+    STALE = 3
     """Older than the device's time-out."""
-    BAD = 3
+    BAD = 4
     """The last answer was refused (checksum, identity, range)."""
-    ABSENT = 4
+    ABSENT = 5
     """Nothing has answered yet, or the device was given up."""
 
 
@@ -38,6 +40,14 @@ class Reading(Generic[T]):
     def ok(self) -> bool:
         """Whether the value may be used for control."""
         return self.quality is Quality.OK
+
+    @property
+    def bound(self) -> T | None:
+        """The value, or that which the truth is beyond: for whoever asks whether a limit is passed, and nobody else.
+
+        ``None`` for every quality but OK and OVER_RANGE.
+        """
+        return self.value if self.quality in (Quality.OK, Quality.OVER_RANGE) else None
 
 
 def absent(now_ns: int = 0) -> Reading[T]:

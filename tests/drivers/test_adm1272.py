@@ -251,6 +251,18 @@ def test_brown_out_is_found_and_stays_refused_until_initialised() -> None:
     assert run(bus, device.acquire()) is not None
 
 
+@pytest.mark.parametrize(("command", "code", "cause"), [
+    (0x88, 0x0FFF, Cause.OVER_RANGE), (0x8B, 0x0FFF, Cause.OVER_RANGE), (0x8C, 0x0FFF, Cause.OVER_RANGE),
+    (0x97, 0x7FFF, Cause.OVER_RANGE), (0x88, 0x1000, Cause.IMPLAUSIBLE), (0x8C, 0x1000, Cause.IMPLAUSIBLE),
+    (0x8C, 0x0000, Cause.IMPLAUSIBLE), (0x97, 0x8000, Cause.IMPLAUSIBLE),
+])
+def test_full_scale_is_beyond_the_range_and_more_is_impossible(command: int, code: int, cause: Cause) -> None:
+    bus = Registers()
+    device = ready(bus)
+    bus.words[command] = word(code)
+    assert set(causes(bus, device, 24)) == {cause}
+
+
 @pytest.mark.parametrize("fill", [b"\x00", b"\xff"])
 def test_equal_bits_are_no_sample(fill: bytes) -> None:
     bus = Registers(pec=False)

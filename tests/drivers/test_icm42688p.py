@@ -252,8 +252,8 @@ def test_acquire_scrubs_in_a_transaction_of_its_own() -> None:
     ("words", "status", "cause"),
     [
         (WORDS, 0x00, Cause.STALE_COUNTER), (WORDS, READY | RESET_DONE, Cause.RESET),
-        (WORDS, 0xFF, Cause.IMPLAUSIBLE), ((*WORDS[:6], 32767), READY, Cause.IMPLAUSIBLE),
-        ((*WORDS[:6], -32767), READY, Cause.IMPLAUSIBLE), ((20_000, *WORDS[1:]), READY, Cause.IMPLAUSIBLE),
+        (WORDS, 0xFF, Cause.IMPLAUSIBLE), ((*WORDS[:6], 32767), READY, Cause.OVER_RANGE),
+        ((*WORDS[:6], -32767), READY, Cause.OVER_RANGE), ((20_000, *WORDS[1:]), READY, Cause.IMPLAUSIBLE),
     ],
 )
 def test_what_is_not_a_measurement_is_refused(words: tuple[int, ...], status: int, cause: Cause) -> None:

@@ -180,14 +180,62 @@ def test_a_dead_rail_is_believed_only_from_a_chip_that_knows_its_name() -> None:
 
 
 @pytest.mark.parametrize(("register", "data"), [
-    (0x02, b"\x7f\xff"), (0x02, b"\x80\x00"), (0x02, b"\xff\xff"), (0x01, b"\x7f\xff"), (0x01, b"\x80\x00"),
+    (0x02, b"\x80\x00"), (0x02, b"\xff\xff"),
 ])
-def test_full_scale_and_impossible_answers_are_refused(register: int, data: bytes) -> None:
+def test_impossible_answers_are_refused(register: int, data: bytes) -> None:
     bus = Registers()
     device = ready(bus)
     run(bus, device.acquire())
     bus.words[register] = data
     assert refusal(bus, device.acquire()) is Cause.IMPLAUSIBLE
+
+
+@pytest.mark.parametrize(("register", "data", "over", "volts", "amperes"), [
+    (0x02, b"\x7f\xff", (True, False), 40.95875, 2.0), (0x01, b"\x7f\xff", (False, True), 28.0, 8.19175),
+    (0x01, b"\x80\x00", (False, True), 28.0, -8.192),
+])
+def test_at_full_scale_a_sample_says_what_the_truth_is_beyond(
+    register: int, data: bytes, over: tuple[bool, bool], volts: float, amperes: float
+) -> None:
+    bus = Registers()
+    device = ready(bus)
+    run(bus, device.acquire())
+    good = bus.words[register]
+    bus.words[register] = data
+    before = bus.transactions
+    for _ in range(20):
+        sample = run(bus, device.acquire())
+        assert (sample.voltage_over, sample.current_over, sample.over_range) == (*over, True)
+        assert (sample.voltage_v, sample.current_a) == (pytest.approx(volts), pytest.approx(amperes))
+    assert bus.transactions - before == 20 * 3 + 5, "the identity in every one, a slow register in every fourth"
+    bus.words[register] = good
+    assert not run(bus, device.acquire()).over_range
+
+
+def test_full_scale_is_believed_only_from_a_chip_that_knows_its_name_and_its_settings() -> None:
+    bus = Registers()
+    device = ready(bus)
+    run(bus, device.acquire())
+    bus.words[0x01] = b"\x7f\xff"
+    bus.words[0xFF] = b"\x7f\xff"
+    assert refusal(bus, device.acquire()) is Cause.WRONG_ID
+    bus.words[0xFF], bus.words[0x05] = b"\x22\x60", bytes(2)
+    assert Cause.RESET in causes(bus, device, 24)
+
+
+def test_an_overflow_in_the_chip_is_no_fault_of_it_at_full_scale() -> None:
+    bus = Registers()
+    device = ready(bus)
+    run(bus, device.acquire())
+    bus.words[0x01], bus.words[0x06] = b"\x7f\xff", b"\x00\x0c"
+    assert causes(bus, device, 8) == []
+
+
+def test_full_scale_of_shunt_and_bus_alone_is_beyond_the_range() -> None:
+    for codec in (ina226.bus_voltage_v, ina226.shunt_voltage_v):
+        with pytest.raises(DeviceError) as caught:
+            codec(b"\x7f\xff")
+        assert caught.value.cause is Cause.OVER_RANGE
 
 
 def test_a_power_register_of_all_ones_is_refused() -> None:
@@ -247,7 +295,8 @@ def test_no_current_of_zero_is_believed_of_a_line_held_low_in_between() -> None:
 def test_a_voltage_is_not_carried_over_a_sample_that_failed() -> None:
     bus = Registers()
     device = often(bus)
-    bus.words[0x01] = b"\x7f\xff"
-    assert refusal(bus, device.acquire()) is Cause.IMPLAUSIBLE
+    bus.words[0x01], bus.words[0xFF] = bytes(2), bytes(2)
+    assert refusal(bus, device.acquire()) is Cause.WRONG_ID
+    bus.words[0xFF] = b"\x22\x60"
     bus.words[0x01], bus.words[0x02] = (8000).to_bytes(2, "big"), (20000).to_bytes(2, "big")
     assert run(bus, device.acquire()).voltage_v == pytest.approx(25.0)

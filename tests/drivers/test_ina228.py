@@ -240,6 +240,40 @@ def test_impossible_answers_are_refused(register: str, data: str) -> None:
         decode(register, bytes.fromhex(data))
 
 
+@pytest.mark.parametrize(("data", "amperes"), [("7ffff0", 2**19 - 1), ("800000", -(2**19))])
+def test_at_full_scale_a_sample_says_what_the_truth_is_beyond(data: str, amperes: int) -> None:
+    bus = Registers()
+    device = ready(bus)
+    run(bus, device.acquire())
+    good = bus.words[0x07]
+    bus.words[0x07] = bytes.fromhex(data)
+    bus.words[0x0B] = (0x0003 | 1 << 9).to_bytes(2, "big")  # the chip may call it an overflow, and that is none
+    for _ in range(48):
+        sample = run(bus, device.acquire())
+        assert (sample.voltage_over, sample.current_over, sample.over_range) == (False, True, True)
+        assert sample.current_a == pytest.approx(amperes * SETTINGS.current_lsb_a)
+        assert sample.voltage_v == pytest.approx(28.0, abs=1e-3)
+    bus.words[0x07] = good
+    assert Cause.IMPLAUSIBLE in causes(bus, device, 24), "an overflow within the range is one"
+
+
+def test_full_scale_is_believed_only_from_a_chip_that_knows_its_name_and_its_settings() -> None:
+    bus = Registers()
+    device = ready(bus)
+    run(bus, device.acquire())
+    bus.words[0x07], bus.words[0x3F] = bytes.fromhex("7ffff0"), bytes.fromhex("7fff")
+    assert refusal(bus, device.acquire()) is Cause.WRONG_ID
+    bus.words[0x3F], bus.words[0x02] = b"\x22\x81", b"\x10\x00"
+    assert Cause.RESET in causes(bus, device, 60)
+
+
+def test_full_scale_is_beyond_the_range_and_reserved_bits_are_impossible() -> None:
+    for data, cause in (("7ffff0", Cause.OVER_RANGE), ("800000", Cause.OVER_RANGE), ("7fffff", Cause.IMPLAUSIBLE)):
+        with pytest.raises(DeviceError) as caught:
+            decode("CURRENT", bytes.fromhex(data))
+        assert caught.value.cause is cause
+
+
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.sampled_from(["VSHUNT", "VBUS", "CURRENT", "DIETEMP", "ENERGY", "CHARGE"]), st.binary(max_size=6))
 def test_any_bytes_are_a_number_or_a_refusal(register: str, data: bytes) -> None:

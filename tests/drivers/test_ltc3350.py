@@ -87,6 +87,9 @@ def test_a_current_beyond_the_range_is_missing_and_the_stack_s_voltage_is_not(ra
     sample = run(bus, device.acquire())
     assert sample.charge_current_a is None
     assert sample.stack_voltage_v == pytest.approx(8.0, abs=1e-3)
+    with pytest.raises(DeviceError) as caught:
+        ltc3350.charge_current_a(word(raw), 0.01)
+    assert caught.value.cause is Cause.OVER_RANGE
 
 
 def test_a_sample_costs_four_transactions_and_every_fourth_one_more() -> None:

@@ -370,7 +370,7 @@ def test_a_battery_current_beyond_the_range_is_missing_and_the_panel_s_values_ar
 
 @pytest.mark.parametrize(("register", "value"), [
     (0x34, 0x00C0), (0x34, 0xFFFF), (0x39, 0x0000), (0x39, 0xFFFF), (0x3A, 0x7FFF), (0x3B, 0x8000),
-    (0x3E, 0x8000), (0x3F, 0x0000), (0x3F, 0xFFFF), (0x4A, 0xFFFF),
+    (0x3F, 0x0000), (0x3F, 0xFFFF), (0x4A, 0xFFFF),
 ])
 def test_impossible_answers_are_refused(register: int, value: int) -> None:
     bus = Registers()
@@ -378,6 +378,15 @@ def test_impossible_answers_are_refused(register: int, value: int) -> None:
     run(bus, device.acquire())
     bus.words[register] = word(value)
     assert set(causes(bus, device, 10)) == {Cause.IMPLAUSIBLE}
+
+
+@pytest.mark.parametrize("value", [0x7FFF, 0x8000])
+def test_a_panel_current_at_full_scale_is_beyond_the_range_and_not_impossible(value: int) -> None:
+    bus = Registers()
+    device = ready(bus)
+    run(bus, device.acquire())
+    bus.words[0x3E] = word(value)
+    assert set(causes(bus, device, 10)) == {Cause.OVER_RANGE}
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

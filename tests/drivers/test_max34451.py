@@ -410,10 +410,12 @@ def test_a_channel_that_was_refused_is_read_again_before_the_turn_goes_on() -> N
     device = in_parts(bus)
     for _ in range(8):
         run(bus, device.acquire())
-    bus.pages[5][0x8B] = word(0x7FFF)
+    bus.pages[5][0x8B] = word(0x8000)
     found = causes(bus, device, 20)
     assert set(found) == {Cause.IMPLAUSIBLE}
     assert len(found) >= 15
+    bus.pages[5][0x8B] = word(0x7FFF)
+    assert set(causes(bus, device, 20)) == {Cause.OVER_RANGE}, "at full scale"
     bus.pages[5][0x8B] = word(4321)
     assert run(bus, device.acquire()).voltage_v[5] == pytest.approx(4.321)
 

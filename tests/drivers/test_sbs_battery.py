@@ -142,8 +142,8 @@ def test_alarms_in_words(status: int, alarms: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(("command", "value", "cause"), [
     (0x16, 0x00C7, Cause.PROTOCOL), (0x16, 0xFFFF, Cause.IMPLAUSIBLE), (0x16, 0x2080, Cause.IMPLAUSIBLE),
-    (0x09, 0x0000, Cause.IMPLAUSIBLE), (0x09, 0xFFFF, Cause.IMPLAUSIBLE), (0x0A, 0x7FFF, Cause.IMPLAUSIBLE),
-    (0x0A, 0x8000, Cause.IMPLAUSIBLE), (0x08, 0x0000, Cause.IMPLAUSIBLE), (0x08, 0xFFFF, Cause.IMPLAUSIBLE),
+    (0x09, 0x0000, Cause.IMPLAUSIBLE), (0x09, 0xFFFF, Cause.IMPLAUSIBLE), (0x0A, 0x7FFF, Cause.OVER_RANGE),
+    (0x0A, 0x8000, Cause.OVER_RANGE), (0x08, 0x0000, Cause.IMPLAUSIBLE), (0x08, 0xFFFF, Cause.IMPLAUSIBLE),
     (0x0D, 111, Cause.IMPLAUSIBLE), (0x0F, 0xFFFF, Cause.IMPLAUSIBLE), (0x10, 0xFFFF, Cause.IMPLAUSIBLE),
     (0x03, 0xFFFF, Cause.IMPLAUSIBLE),
 ])

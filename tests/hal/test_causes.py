@@ -30,7 +30,8 @@ def test_each_text_is_one_clause_without_a_full_stop(cause: Cause) -> None:
 
 
 @pytest.mark.parametrize(("cause", "quality"), [
-    (Cause.CHECKSUM, Quality.BAD), (Cause.IMPLAUSIBLE, Quality.BAD), (Cause.WRONG_ID, Quality.BAD),
+    (Cause.CHECKSUM, Quality.BAD), (Cause.IMPLAUSIBLE, Quality.BAD), (Cause.OVER_RANGE, Quality.BAD),
+    (Cause.WRONG_ID, Quality.BAD),
     (Cause.STALE_COUNTER, Quality.BAD), (Cause.PROTOCOL, Quality.BAD), (Cause.RESET, Quality.BAD),
     (Cause.ABSENT, Quality.ABSENT), (Cause.PERMISSION, Quality.ABSENT), (Cause.BUS_OFF, Quality.ABSENT),
     (Cause.NACK_ADDRESS, Quality.STALE), (Cause.NACK_DATA, Quality.STALE), (Cause.TIMEOUT, Quality.STALE),
@@ -40,6 +41,9 @@ def test_each_text_is_one_clause_without_a_full_stop(cause: Cause) -> None:
 def test_quality_is_what_the_reading_of_a_failed_device_shows(cause: Cause, quality: Quality) -> None:
     class Chip:
         failing = False
+
+        def identify(self):
+            yield from ()
 
         def initialise(self):
             yield from ()

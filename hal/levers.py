@@ -2,7 +2,8 @@
 
 An order is a sequence of the driver that is carried out in the slots of its chip (``ManagedDevice.order``). One that
 failed is repeated with a growing pause until a newer order takes its place. A chip that was set up anew has forgotten
-what it was told, so the last order is repeated then. A chip that holds what is ordered isn't asked again.
+what it was told, so the last order is repeated then. A chip that holds what is ordered isn't asked again. While
+somebody else has the lever (a power cycle), orders are only kept; the newest is repeated when it is given back.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Lever(Generic[T]):
     """
 
     __slots__ = (
-        "_device", "_due_ns", "_held", "_holding", "_order", "_pause_ns", "_sequence", "_setups", "_task",
+        "_device", "_due_ns", "_held", "_holding", "_lent", "_order", "_pause_ns", "_sequence", "_setups", "_task",
         "_task_order", "_task_setups", "counters",
     )
 
@@ -64,6 +65,25 @@ class Lever(Generic[T]):
         self._task_setups = 0
         self._pause_ns = FIRST_PAUSE_NS
         self._due_ns: int | None = None
+        self._lent = False
+
+    @property
+    def wanted(self) -> T | None:
+        """The newest order; ``None`` before the first."""
+        return None if self._order is None else self._order[1]
+
+    def lend(self) -> None:
+        """Leave the lever to somebody else: nothing is sent until it is given back."""
+        self._lent = True
+        self._take_back()
+
+    def give_back(self) -> None:
+        """Whatever was done meanwhile, the newest order is to hold again."""
+        self._lent = False
+        self._holding = False
+        self._pause_ns, self._due_ns = FIRST_PAUSE_NS, None
+        if self._task is not None and self._task.done:
+            self._task = None
 
     def order(self, value: T) -> bool:
         """Take the newest order. False if the chip is not ready now: then it is carried out once it is.
@@ -77,14 +97,14 @@ class Lever(Generic[T]):
             self._holding = False
             self._pause_ns, self._due_ns = FIRST_PAUSE_NS, None
             self._take_back()
-            if self._task is None:
+            if self._task is None and not self._lent:
                 self._send(self._order)
         return self._device.ready
 
     def service(self, now_ns: int) -> None:
         """Hear how the order under way has ended, and send what is to be sent."""
         order = self._order
-        if order is None:
+        if order is None or self._lent:
             return
         setups = self._device.counters.initialisations
         task = self._task

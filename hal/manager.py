@@ -5,24 +5,33 @@ never hold the fast loop for longer than one transfer. A device's sequence is a 
 a resume (see ``drivers/device.py``); the manager resumes it, turns errors into quality and counters, and walks the
 device ladder: retry at the next period; set up anew at once when the chip shows that it restarted, and after three
 failures in a row with growing pauses; give the device up as lost after three set-ups without an answer (and still ask
-it now and then). A bus that hangs is taken out of service as a whole (``hal/recovery.py``).
+it now and then). A part whose answer is at the end of its range is well as long as it knows its name: its reading is
+no good while that lasts, and no rung is taken. A bus that hangs is taken out of service as a whole
+(``hal/recovery.py``).
 
-Parts that speak by themselves, on a serial port or a shared CAN bus, are heard instead of asked (:class:`HeardDevice`).
+Parts that speak by themselves, on a serial port or a shared CAN bus, are heard instead of asked (``hal/heard.py``).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, field
-from enum import IntEnum, unique
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from drivers.errors import Cause, DeviceError
+from hal.device_health import (
+    AT_ONCE,
+    REINITIALISATIONS_TO_LOST,
+    DeviceCounters,
+    DeviceState,
+    HealthEvent,
+    as_of,
+)
 from hal.reading import Quality, Reading, absent
 
 __all__ = [
-    "BACK_OFF_FIRST_NS", "BusSlots", "DeviceCounters", "DeviceState", "Guard", "HealthEvent", "HeardDevice",
+    "AT_ONCE", "BACK_OFF_FIRST_NS", "BusSlots", "DeviceCounters", "DeviceState", "Guard", "HealthEvent",
     "ManagedDevice", "PolledDevice", "Selectable", "Task",
 ]
 
@@ -30,11 +39,8 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 FAILURES_TO_REINITIALISE = 3
-REINITIALISATIONS_TO_LOST = 3
 BACK_OFF_FIRST_NS = 100_000_000
 BACK_OFF_LONGEST_NS = 5_000_000_000
-SILENT_PAUSE_NS = 60_000_000_000
-"""Longest time between two attempts to make a silent part speak."""
 RESET_AGAIN_NS = 1_000_000_000
 """A chip that shows a lost configuration again this soon is set up after a pause, not at once."""
 HOLDS = frozenset({Cause.TIMEOUT, Cause.STUCK_BUS})
@@ -42,19 +48,13 @@ HOLDS = frozenset({Cause.TIMEOUT, Cause.STUCK_BUS})
 HOLDS_TO_PAUSE = 3
 """Times in a row that a chip may have held its bus before it is left alone for longer and longer."""
 HOLD_PAUSE_LONGEST_NS = 60_000_000_000
-AT_ONCE: dict[Cause, Quality] = {
-    **dict.fromkeys(
-        (Cause.CHECKSUM, Cause.IMPLAUSIBLE, Cause.WRONG_ID, Cause.STALE_COUNTER, Cause.PROTOCOL, Cause.RESET),
-        Quality.BAD,
-    ),
-    **dict.fromkeys((Cause.ABSENT, Cause.PERMISSION, Cause.BUS_OFF), Quality.ABSENT),
-}
-"""Quality of the last reading from the moment of such a failure: something answered, but not credibly; or there is
-nothing left that could answer. After any other failure the reading is STALE once it is older than its time-out."""
 
 
 class PolledDevice(Protocol[T_co]):
     """A driver whose sequences yield between bus transactions."""
+
+    def identify(self) -> Generator[None, None, object]:
+        """Identity check alone; writes nothing."""
 
     def initialise(self) -> Generator[None, None, None]:
         """Identity check and configuration."""
@@ -72,59 +72,6 @@ class Selectable(Protocol):
 
     def select(self) -> None:
         """Switch through; one transaction."""
-
-
-@unique
-class DeviceState(IntEnum):
-    """Life of a device as its plane sees it."""
-
-    INIT = 0
-    OK = 1
-    DEGRADED = 2
-    """Failed since its last good answer; still being asked."""
-    LOST = 3
-    """Gave no good answer through all re-initialisations; asked again at the longest pause."""
-
-
-@dataclass(frozen=True, slots=True)
-class HealthEvent:
-    """A device changed state."""
-
-    t_ns: int
-    device: str
-    state: DeviceState
-    cause: Cause | None
-
-
-@dataclass(slots=True)
-class DeviceCounters:
-    """What happened on behalf of one device since start."""
-
-    transactions: int = 0
-    samples: int = 0
-    failures: int = 0
-    initialisations: int = 0
-    by_cause: dict[str, int] = field(default_factory=dict)
-
-    def fail(self, cause: Cause) -> None:
-        """Count one failed transaction."""
-        self.failures += 1
-        self.by_cause[cause.value] = self.by_cause.get(cause.value, 0) + 1
-
-
-def _as_of(
-    last: Reading[T], state: DeviceState, doubt: Quality | None, timeout_ns: int, now_ns: int
-) -> Reading[T]:
-    """The last reading with its quality as of ``now_ns``."""
-    if last.value is None or state is DeviceState.LOST:
-        quality = Quality.ABSENT
-    elif doubt is not None:
-        quality = doubt
-    elif now_ns - last.t_ns > timeout_ns:
-        quality = Quality.STALE
-    else:
-        return last
-    return Reading(last.value, last.t_ns, quality)
 
 
 @dataclass(slots=True, eq=False)
@@ -166,9 +113,9 @@ class ManagedDevice(Generic[T]):
     """
 
     __slots__ = (
-        "_back_off_ns", "_consecutive", "_doubt", "_first_pause_ns", "_holds", "_last", "_reinitialisations",
-        "_reset_ns", "_sequence", "_switched", "_task", "_timeout_ns", "channel", "counters", "device",
-        "due_ns", "events", "name", "period_ns", "state", "tasks",
+        "_asks_name", "_back_off_ns", "_consecutive", "_doubt", "_first_pause_ns", "_holds", "_last",
+        "_reinitialisations", "_reset_ns", "_sequence", "_switched", "_task", "_timeout_ns", "channel", "counters",
+        "device", "due_ns", "events", "name", "period_ns", "state", "tasks",
     )
 
     def __init__(
@@ -189,6 +136,7 @@ class ManagedDevice(Generic[T]):
         self._last: Reading[T] = absent()
         self._switched = False
         self._doubt: Quality | None = None
+        self._asks_name = False
         self._consecutive = 0
         self._reinitialisations = 0
         self._first_pause_ns = self._back_off_ns = pause_ns
@@ -204,8 +152,23 @@ class ManagedDevice(Generic[T]):
         self.tasks.append(task)
         return task
 
+    def retry(self, now_ns: int) -> bool:
+        """Ask again at once, and begin the pauses anew. False: nothing is asked of it now."""
+        if self.state is DeviceState.OK and not self.period_ns:
+            return False
+        self._back_off_ns = self._first_pause_ns
+        self.due_ns = min(self.due_ns, now_ns)
+        return True
+
+    def trade_places(self, other: ManagedDevice[Any], now_ns: int) -> None:
+        """Be asked as ``other`` is from now on, and the other way round: how often, and when a reading is too old."""
+        self.period_ns, other.period_ns = other.period_ns, self.period_ns
+        self._timeout_ns, other._timeout_ns = other._timeout_ns, self._timeout_ns
+        if self.ready:
+            self.due_ns = now_ns
+
     def restart(self, now_ns: int) -> None:
-        """The chip has lost its power: set it up anew at once."""
+        """Set it up anew at once, as if the chip had lost its power."""
         self._abandon(Cause.RESET)
         self._reinitialisations = 0
         self._back_off_ns = self._first_pause_ns
@@ -222,7 +185,7 @@ class ManagedDevice(Generic[T]):
 
     def _abandon(self, cause: Cause) -> None:
         self._sequence = None
-        self._switched = False
+        self._switched = self._asks_name = False
         self._fail_task(DeviceError(self.name, None, cause, "the device was taken out of service"))
         while self.tasks:
             self._task = self.tasks.popleft()
@@ -257,7 +220,7 @@ class ManagedDevice(Generic[T]):
 
     def reading(self, now_ns: int) -> Reading[T]:
         """Last sample with its quality as of ``now_ns``."""
-        return _as_of(self._last, self.state, self._doubt, self._timeout_ns, now_ns)
+        return as_of(self._last, self.state, self._doubt, self._timeout_ns, now_ns)
 
     def step(self, now_ns: int) -> DeviceError | None:
         """Use one slot: one transaction on the device's bus. Returns how it failed; never raises DeviceError."""
@@ -279,12 +242,15 @@ class ManagedDevice(Generic[T]):
             self._switched = False
             self._fail_task(error)
             self._failed(error.cause, now_ns)
-            return error
+            # What is beyond the range of a part has come through its bus well.
+            return None if self._asks_name else error
         return None
 
     def _begin(self) -> Generator[None, None, Any]:
         if self.state in (DeviceState.INIT, DeviceState.LOST):
             return self.device.initialise()
+        if self._asks_name:
+            return self.device.identify()
         if self.tasks:
             self._task = self.tasks.popleft()
             return self._task.sequence
@@ -305,22 +271,34 @@ class ManagedDevice(Generic[T]):
             self._consecutive = 0
             self.due_ns = now_ns
             return
-        self.counters.samples += 1
         self._consecutive = self._reinitialisations = 0
         self._back_off_ns = self._first_pause_ns
-        if sample is not None:
-            # Only a new answer takes an answer back that was not credible; "nothing new yet" says nothing of it.
-            self._doubt = None
-            self._last = Reading(sample, now_ns, Quality.OK)
-            self._holds = 0
+        if self._asks_name:
+            self._asks_name = False
+        else:
+            self._sampled(sample, now_ns)
         if self.state is not DeviceState.OK:
             self._set_state(DeviceState.OK, now_ns, None)
         # Keep the grid; after a pause start a new one instead of catching up.
         self.due_ns = max(self.due_ns + self.period_ns, now_ns)
 
+    def _sampled(self, sample: T | None, now_ns: int) -> None:
+        self.counters.samples += 1
+        if sample is not None:
+            # Only a new answer takes an answer back that was not credible; "nothing new yet" says nothing of it.
+            self._doubt = None
+            self._last = Reading(sample, now_ns, Quality.OK)
+            self._holds = 0
+            if getattr(sample, "over_range", False):
+                self.counters.fail(Cause.OVER_RANGE)
+
     def _failed(self, cause: Cause, now_ns: int) -> None:
         self.counters.fail(cause)
         self._doubt = AT_ONCE.get(cause, self._doubt)
+        self._asks_name = cause is Cause.OVER_RANGE and self.ready
+        if self._asks_name:
+            # It may be what it measures that is too great, or stuck bits: its name tells. It is due for that still.
+            return
         self._consecutive += 1
         if self.state in (DeviceState.INIT, DeviceState.LOST):
             self._reinitialise_later(cause, now_ns)
@@ -360,117 +338,6 @@ class ManagedDevice(Generic[T]):
         self.events.append(HealthEvent(now_ns, self.name, state, cause))
 
 
-class HeardDevice(Generic[T]):
-    """One device that speaks by itself: last reading, health and counters, and what is done when it falls silent.
-
-    Args:
-        name: name in the board description.
-        device: the driver; ``initialise()`` makes it speak.
-        timeout_ns: age at which its reading is stale and the device counts as silent.
-        events: where changes of state are told.
-        poll: asks the driver for what has arrived; ``None`` for a device whose frames are handed in.
-        reopen: opens its port anew, if that can be done.
-    """
-
-    __slots__ = (
-        "_doubt", "_heard_ns", "_last", "_poll", "_reopen", "_sequence", "_setup_ns", "_setups", "_timeout_ns",
-        "counters", "device", "events", "name", "state",
-    )
-
-    def __init__(
-        self, name: str, device: Any, timeout_ns: int, events: deque[HealthEvent],
-        poll: Callable[[int], T | None] | None, reopen: Callable[[], None] | None = None,
-    ) -> None:
-        self.name = name
-        self.device = device
-        self.counters = DeviceCounters()
-        self.events = events
-        self.state = DeviceState.INIT
-        self._poll = poll
-        self._reopen = reopen
-        self._timeout_ns = timeout_ns
-        self._last: Reading[T] = absent()
-        self._doubt: Quality | None = None
-        self._heard_ns: int | None = None
-        self._setup_ns = 0
-        self._setups = 0
-        self._sequence: Generator[None, None, None] | None = self._speak()
-
-    def service(self, now_ns: int) -> None:
-        """Set up, hear what has arrived, notice silence. Never blocks, never raises DeviceError."""
-        if self._heard_ns is None:
-            self._heard_ns = now_ns  # silence counts from the first look, whatever the clock shows then
-        try:
-            if self._sequence is not None:
-                try:
-                    next(self._sequence)
-                except StopIteration:
-                    self._sequence = None
-            elif self._poll is not None:
-                self.counters.transactions += 1
-                sample = self._poll(now_ns)
-                if sample is not None:
-                    self.hear(sample, now_ns)
-        except DeviceError as error:
-            self._sequence = None
-            self.refuse(error.cause, now_ns)
-        # The pause between two set-ups doubles: a part that is not there is asked less and less.
-        quiet_ns = now_ns - max(self._heard_ns, self._setup_ns)
-        if quiet_ns > self._timeout_ns and self._sequence is None:
-            self._silent(now_ns)
-
-    def hear(self, sample: T, now_ns: int) -> None:
-        """A whole sample has arrived."""
-        self.counters.samples += 1
-        self._heard_ns = now_ns
-        self._setup_ns = self._setups = 0
-        self._doubt = None
-        self._last = Reading(sample, now_ns, Quality.OK)
-        if self.state is not DeviceState.OK:
-            self._set_state(DeviceState.OK, now_ns, None)
-
-    def refuse(self, cause: Cause, now_ns: int) -> None:
-        """Something has arrived that is no sample, or the port failed."""
-        self.counters.fail(cause)
-        self._doubt = AT_ONCE.get(cause, self._doubt)
-        if self.state is DeviceState.OK:
-            self._set_state(DeviceState.DEGRADED, now_ns, cause)
-
-    def reading(self, now_ns: int) -> Reading[T]:
-        """Last sample with its quality as of ``now_ns``."""
-        return _as_of(self._last, self.state, self._doubt, self._timeout_ns, now_ns)
-
-    def _silent(self, now_ns: int) -> None:
-        self.counters.fail(Cause.SILENT)
-        self._setups += 1
-        if self._setups > REINITIALISATIONS_TO_LOST:
-            if self.state is not DeviceState.LOST:
-                self._set_state(DeviceState.LOST, now_ns, Cause.SILENT)
-        elif self.state is DeviceState.OK:
-            self._set_state(DeviceState.DEGRADED, now_ns, Cause.SILENT)
-        # Waits one more time-out before the next set-up, and longer each time.
-        self._setup_ns = now_ns + min((1 << min(self._setups, 6)) * self._timeout_ns, SILENT_PAUSE_NS)
-        if self._reopen is not None:
-            try:
-                self._reopen()
-            except DeviceError as error:
-                # A port that knows no reopening may be well: then speaking to the part is all that can be done.
-                if error.cause is not Cause.PROTOCOL:
-                    self.counters.fail(error.cause)
-                    return
-        self._sequence = self._speak()
-
-    def _speak(self) -> Generator[None, None, None] | None:
-        self.counters.initialisations += 1
-        start = getattr(self.device, "initialise", None)
-        sequence: Generator[None, None, None] | None = start() if start is not None else None
-        return sequence
-
-    def _set_state(self, state: DeviceState, now_ns: int, cause: Cause | None) -> None:
-        self.state = state
-        self.events.append(HealthEvent(now_ns, self.name, state, cause))
-
-
 class BusSlots:
     """Shares the slots of one bus: whoever has begun a sequence ends it, then whoever is due longest.
 
@@ -478,14 +345,25 @@ class BusSlots:
     guard has the bus out of service, no slot is granted and the recovery goes on instead.
     """
 
-    __slots__ = ("_current", "_devices", "granted", "guard", "used")
+    __slots__ = ("_current", "devices", "granted", "guard", "used")
 
     def __init__(self, devices: Iterable[ManagedDevice[Any]], guard: Guard | None = None) -> None:
-        self._devices = tuple(devices)
+        self.devices = list(devices)
+        """Who shares the slots. This list stays the same object when ``take`` and ``release`` change it."""
         self._current: ManagedDevice[Any] | None = None
         self.guard = guard
         self.granted = 0
         self.used = 0
+
+    def take(self, device: ManagedDevice[Any]) -> None:
+        """From now on this device is served here."""
+        self.devices.append(device)
+
+    def release(self, device: ManagedDevice[Any]) -> None:
+        """From now on this device is served elsewhere, with whatever sequence it has under way."""
+        self.devices.remove(device)
+        if self._current is device:
+            self._current = None
 
     def step(self, now_ns: int) -> None:
         """Grant one slot."""
@@ -514,7 +392,7 @@ class BusSlots:
     def _most_overdue(self, now_ns: int) -> ManagedDevice[Any] | None:
         best: ManagedDevice[Any] | None = None
         best_due = now_ns + 1
-        for device in self._devices:
+        for device in self.devices:
             if device.tasks and device.ready:
                 return device
             if device.due_ns < best_due and (device.period_ns or device.state is not DeviceState.OK):

@@ -69,7 +69,7 @@ class PowerState:
 
     ``soc_battery`` and ``soc_supercap`` are by voltage alone. ``load_current_a`` has the loads with a monitor of their
     own, ``rails`` those of the distribution unit, both by name. ``dock_current_a`` is of the monitor behind the dock's
-    diode: below zero it flows back.
+    diode: below zero it flows back. A current beyond its monitor's range is OVER_RANGE, with a bound.
     """
 
     bus_voltage_v: Reading[float]

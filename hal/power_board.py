@@ -58,13 +58,20 @@ class PowerParts:
 
 
 class _Part(Generic[S, V]):
-    """Values built from a device's sample, kept for as long as the sample and its quality stay."""
+    """Values built from a device's sample, kept for as long as the sample and its quality stay.
 
-    __slots__ = ("_build", "_reading", "_source", "values")
+    ``over``: which of the values are the end of the part's range; none where it is not given.
+    """
 
-    def __init__(self, source: Source[S], build: Callable[[S], tuple[V | None, ...]], count: int) -> None:
+    __slots__ = ("_build", "_over", "_reading", "_source", "values")
+
+    def __init__(
+        self, source: Source[S], build: Callable[[S], tuple[V | None, ...]], count: int,
+        over: Callable[[S], tuple[bool, ...]] | None = None,
+    ) -> None:
         self._source = source
         self._build = build
+        self._over = over if over is not None else lambda _sample: (False,) * count
         self._reading: Reading[S] = absent()
         self.values: tuple[Reading[V], ...] = (_ABSENT,) * count
 
@@ -78,10 +85,16 @@ class _Part(Generic[S, V]):
             self.values = (Reading(None, new.t_ns, new.quality),) * len(self.values)
         else:
             self.values = tuple(
-                Reading(value, new.t_ns, new.quality if value is not None else Quality.ABSENT)
-                for value in self._build(new.value)
+                Reading(value, new.t_ns, _quality(value, over, new.quality))
+                for value, over in zip(self._build(new.value), self._over(new.value), strict=True)
             )
         return True
+
+
+def _quality(value: object, over: bool, of_sample: Quality) -> Quality:
+    if value is None:
+        return Quality.ABSENT
+    return Quality.OVER_RANGE if over and of_sample is Quality.OK else of_sample
 
 
 class BoardPowerPlane:
@@ -98,16 +111,18 @@ class BoardPowerPlane:
         full_v = parts.supercap[1] if parts.supercap is not None else 1.0
         self._full_v = full_v
         self._rail_names = parts.pdu.rails if parts.pdu is not None else ()
-        self._bus = _part(parts.bus, lambda s: (_number(s.voltage_v), _number(s.current_a)), 2)
-        self._battery = _part(parts.battery, lambda s: (_number(s.voltage_v), _number(s.current_a)), 2)
+        self._bus = _part(parts.bus, _both, 2, _both_over)
+        self._battery = _part(parts.battery, _both, 2, _both_over)
         self._stack = _part(parts.supercap[0] if parts.supercap is not None else None, _stack, 4)
         self._panel = _part(parts.solar, _panel, 1)
         self._gauge = _part(parts.gauge, _gauge, 1)
         self._bms = _part(parts.bms, _gauge, 1)
         self._dock = _part(parts.dock, _dock, 1)
-        self._dock_current = _part(parts.dock_current, _current, 1)
+        self._dock_current = _part(parts.dock_current, _current, 1, _current_over)
         self._rails = _part(parts.pdu.device if parts.pdu is not None else None, self._rail_states, 1)
-        self._channels = tuple((load, _Part(source, _current, 1)) for load, source in parts.channels.items())
+        self._channels = tuple(
+            (load, _Part(source, _current, 1, _current_over)) for load, source in parts.channels.items()
+        )
         self._looked = tuple(
             part for part in (
                 self._bus, self._battery, self._stack, self._panel, self._gauge, self._bms, self._dock,
@@ -132,6 +147,10 @@ class BoardPowerPlane:
             name: lever.counters for name, lever in named.items() if lever is not None
         }
         """What became of the orders, by lever."""
+
+    def rail_lever(self, rail: str) -> Lever[bool] | None:
+        """The lever of a rail, for who takes its power away for a moment; ``None``: no load has that rail."""
+        return self._rail_levers.get(rail)
 
     def service(self, now_ns: int) -> None:
         """Carry on with the levers; once a medium tick. Never blocks, never raises DeviceError."""
@@ -205,8 +224,11 @@ class BoardPowerPlane:
         },)
 
 
-def _part(source: Source[S] | None, build: Callable[[S], tuple[V | None, ...]], count: int) -> _Part[S, V] | None:
-    return None if source is None else _Part(source, build, count)
+def _part(
+    source: Source[S] | None, build: Callable[[S], tuple[V | None, ...]], count: int,
+    over: Callable[[S], tuple[bool, ...]] | None = None,
+) -> _Part[S, V] | None:
+    return None if source is None else _Part(source, build, count, over)
 
 
 def _value(part: _Part[Any, V] | None) -> Reading[V]:
@@ -239,8 +261,20 @@ def _fraction(source: Reading[float], value: float | None) -> Reading[float]:
     return Reading(share, source.t_ns, source.quality if share is not None else Quality.BAD)
 
 
+def _both(sample: PowerSample) -> tuple[float | None, ...]:
+    return _number(sample.voltage_v), _number(sample.current_a)
+
+
+def _both_over(sample: PowerSample) -> tuple[bool, ...]:
+    return sample.voltage_over, sample.current_over
+
+
 def _current(sample: PowerSample) -> tuple[float | None, ...]:
     return (_number(sample.current_a),)
+
+
+def _current_over(sample: PowerSample) -> tuple[bool, ...]:
+    return (sample.current_over,)
 
 
 def _stack(sample: SupercapSample) -> tuple[float | None, ...]:

@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, unique
 from typing import Protocol
 
 from drivers.errors import Cause, DeviceError
-from hal.manager import DeviceState, HealthEvent, ManagedDevice, Task
+from hal.device_health import BUS, DeviceState, HealthEvent
+from hal.manager import ManagedDevice
+from hal.power_cycle import PowerCycle
 
-__all__ = [
-    "HANGS", "BusCounters", "BusGuard", "InlineWorker", "PowerCycle", "Rung", "Step", "ThreadWorker", "Worker",
-]
+__all__ = ["HANGS", "BusCounters", "BusGuard", "InlineWorker", "Rung", "Step", "ThreadWorker", "Worker"]
 
 MS = 1_000_000
 SECOND = 1_000_000_000
@@ -39,12 +39,6 @@ WELL_AFTER_NS = 1 * SECOND
 """A bus that hangs again sooner than this after a cure goes on at the next rung instead of the first."""
 ROW_QUIET_NS = 5 * SECOND
 """Chips that fail in a row on a bus that carries bytes are their own matter for this long."""
-POWER_REST_NS = 30 * SECOND
-"""A rail is not cycled again before this has passed."""
-POWER_OFF_NS = 200 * MS
-ON_ORDERS = 5
-"""How often a rail is ordered on before the unit's refusal is believed."""
-POWER_UP_NS = 100 * MS
 
 
 @unique
@@ -129,65 +123,14 @@ class ThreadWorker:
         return self._thread is None or not self._thread.is_alive()
 
 
-class PowerCycle:
-    """Takes a rail's power away and gives it back, through slots of the power distribution unit's own bus.
-
-    Args:
-        unit: the unit as a managed device; its driver has ``switch(rail, on)``.
-        rail: name of the rail there.
-    """
-
-    __slots__ = ("_orders", "_phase", "_task", "_unit", "_until_ns", "rail")
-
-    def __init__(self, unit: ManagedDevice[object], rail: str) -> None:
-        self.rail = rail
-        self._unit = unit
-        self._phase = 0
-        self._orders = 0
-        self._task: Task | None = None
-        self._until_ns = 0
-
-    def begin(self) -> bool:
-        """Order the rail off. False if the unit takes no orders now."""
-        if not self._unit.ready:
-            return False
-        self._task = self._unit.order(self._unit.device.switch(self.rail, False))  # type: ignore[attr-defined]
-        self._phase = 0
-        return True
-
-    def step(self, now_ns: int) -> bool:
-        """Whether the rail is up again and its chips have had time to start. Raises DeviceError of the unit."""
-        task = self._task
-        if task is None or not task.done:
-            return False
-        if task.error is not None:
-            self._task = None
-            if self._phase < 2 or self._orders >= ON_ORDERS:
-                raise task.error
-            self._order_on(now_ns)  # the rail must not stay off for one spoilt transfer
-            return False
-        if self._phase == 0:
-            self._phase, self._until_ns = 1, now_ns + POWER_OFF_NS
-        if now_ns < self._until_ns:
-            return False
-        if self._phase == 1:
-            self._phase, self._orders = 2, 0
-            self._order_on(now_ns)
-            return False
-        return True
-
-    def _order_on(self, now_ns: int) -> None:
-        self._orders += 1
-        self._until_ns = now_ns + POWER_UP_NS
-        self._task = self._unit.order(self._unit.device.switch(self.rail, True))  # type: ignore[attr-defined]
-
-
 @dataclass(slots=True)
 class BusCounters:
     """What happened on a bus as a whole since start."""
 
     hangs: int = 0
-    """Times the bus was taken out of service."""
+    """Times the bus was taken out of service because it hung."""
+    ordered: int = 0
+    """Rungs that were climbed by order."""
     cures: int = 0
     attempts: dict[str, int] = field(default_factory=dict)
     """How often each rung was climbed."""
@@ -210,14 +153,17 @@ class BusGuard:
         worker: who does the actions.
         events: where changes of state are told.
         power: how the bus's rail is cycled, if it can be.
-        members: the devices on the bus, which are set up anew after a power cycle and lost with the bus.
+        members: the devices in the bus's slots, which are set up anew after a power cycle and lost with the bus. The
+            sequence itself is kept: who leaves the slots is no member any more.
         selects: whether one place may be missing while the others work, as a select of an SPI controller may.
+        through: whether somebody outside the slots gets through on this bus now; then no failure is the bus's own.
     """
 
     def __init__(
         self, name: str, actions: Iterable[tuple[Rung, Step]], probe: Step, worker: Worker,
         events: deque[HealthEvent], power: PowerCycle | None = None,
-        members: Iterable[ManagedDevice[object]] = (), *, selects: bool = False,
+        members: Sequence[ManagedDevice[object]] = (), *, selects: bool = False,
+        through: Callable[[], bool] | None = None,
     ) -> None:
         self.name = name
         self.counters = BusCounters()
@@ -233,15 +179,17 @@ class BusGuard:
         self._worker = worker
         self._events = events
         self._power = power
-        self._members = tuple(members)
+        self._members = members
         self._selects = selects
+        self._through = through
         self._cause = Cause.TIMEOUT
         self._rung = 0
         self._pause_ns = FIRST_PAUSE_NS
         self._due_ns = 0
         self._working = False
         self._cycling = False
-        self._cycle_ended_ns = -POWER_REST_NS
+        self._hung = False
+        """Whether it is out of service because it hung, not by order."""
         self._cured_ns = -WELL_AFTER_NS
         self._failed = 0
         self._failed_devices: set[str] = set()
@@ -264,6 +212,47 @@ class BusGuard:
             self._take_out(error.cause, now_ns)
             self._doubted = True
 
+    def offers(self, rung: Rung) -> bool:
+        """Whether this bus has that rung."""
+        return any(step is rung for step, _ in self._steps)
+
+    def retry(self, now_ns: int) -> bool:
+        """Climb the next rung without waiting for its pause. False: the bus is in service, or a rung is under way."""
+        if self.in_service or self._working or self._cycling:
+            return False
+        self._due_ns = now_ns
+        self._pause_ns = FIRST_PAUSE_NS
+        return True
+
+    def order(self, rung: Rung, now_ns: int) -> bool:
+        """Climb one rung now, whether or not the bus hangs. If it then carries nothing, the ladder goes on from there.
+
+        False: the bus has no such rung, one is under way, its rail can't be cycled now, or somebody outside the slots
+        gets through on it, who is not to be disturbed.
+        """
+        index = next((i for i, (step, _) in enumerate(self._steps) if step is rung), None)
+        if index is None or self._working or self._cycling or (self._through is not None and self._through()):
+            return False
+        power = self._power if rung is Rung.POWER else None
+        if power is not None and not power.begin(now_ns):
+            return False
+        if self.in_service:
+            self._hung = False
+            self._cause = Cause.RESET
+            self._pause_ns = FIRST_PAUSE_NS
+            self._set(DeviceState.DEGRADED, now_ns)
+        self._doubted = False
+        self._failed = 0
+        self._failed_devices.clear()
+        self._rung = index + 1
+        self.counters.ordered += 1
+        _count(self.counters.attempts, rung.value)
+        if power is not None:
+            self._cycling = True
+        else:
+            self._start(self._steps[index][1])
+        return True
+
     def step(self, now_ns: int) -> None:
         """Go on with the recovery; called where a slot would have been granted."""
         if self._working:
@@ -281,12 +270,15 @@ class BusGuard:
         missing_place = (
             self._selects and error.address is not None and error.cause in (Cause.ABSENT, Cause.PERMISSION)
         )
-        return error.cause in HANGS and not missing_place
+        if error.cause not in HANGS or missing_place:
+            return False
+        return self._through is None or not self._through()
 
     def _take_out(self, cause: Cause, now_ns: int) -> None:
         self._failed = 0
         self._failed_devices.clear()
         self._cause = cause
+        self._hung = True
         self.counters.hangs += 1
         _count(self.counters.by_cause, cause.value)
         if now_ns - self._cured_ns >= WELL_AFTER_NS:
@@ -307,7 +299,7 @@ class BusGuard:
         if rung is not Rung.POWER:
             _count(self.counters.attempts, rung.value)
             self._start(action)
-        elif self._power is not None and now_ns - self._cycle_ended_ns >= POWER_REST_NS and self._power.begin():
+        elif self._power is not None and self._power.begin(now_ns):
             _count(self.counters.attempts, rung.value)
             self._cycling = True
 
@@ -320,9 +312,8 @@ class BusGuard:
             self._cycling = False
             self._judge(error, now_ns)
             return
-        if up:
+        if up or not self._power.under_way:  # over without being up: the rail was ordered off meanwhile
             self._cycling = False
-            self._cycle_ended_ns = now_ns
             for member in self._members:
                 member.restart(now_ns)
             self._start(None)
@@ -345,12 +336,14 @@ class BusGuard:
             self._set(DeviceState.OK, now_ns)
             return
         if error is None:
-            self.counters.cures += 1
-            if self._rung:
-                _count(self.counters.cured_by, self._steps[self._rung - 1][0].value)
-            self._cured_ns = now_ns
+            if self._hung:
+                self.counters.cures += 1
+                if self._rung:
+                    _count(self.counters.cured_by, self._steps[self._rung - 1][0].value)
+                self._cured_ns = now_ns
             self._set(DeviceState.OK, now_ns)
             return
+        self._hung = True
         self._cause = error.cause
         self._due_ns = now_ns if doubted else now_ns + self._pause_ns
         if not doubted and self._rung >= len(self._steps):
@@ -370,4 +363,4 @@ class BusGuard:
         self.state = state
         self.in_service = state is DeviceState.OK
         cause = None if state is DeviceState.OK else self._cause
-        self._events.append(HealthEvent(now_ns, f"bus {self.name}", state, cause))
+        self._events.append(HealthEvent(now_ns, BUS + self.name, state, cause))

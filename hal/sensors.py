@@ -7,8 +7,8 @@ Every value is a Reading; a chip that answers nonsense gives BAD and a count, ne
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Generator, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -21,11 +21,15 @@ from drivers.samples import (
     ResistanceSample,
     TemperatureSample,
 )
+from hal.device_health import REINITIALISATIONS_TO_LOST, DeviceCounters, DeviceState, HealthEvent
 from hal.frames import Quaternion, Vec3, conjugate, multiply, rotate, unit
-from hal.manager import DeviceCounters, DeviceState, HealthEvent, ManagedDevice
+from hal.manager import ManagedDevice
 from hal.reading import Quality, Reading, absent
 
-__all__ = ["BoardSensorPlane", "ImuDevice", "ImuSource", "SensorPlane", "StarSource", "StarTrackerDevice", "SunFace"]
+__all__ = [
+    "BoardSensorPlane", "ImuDevice", "ImuSource", "InertialSource", "SensorPlane", "StarSource", "StarTrackerDevice",
+    "SunFace",
+]
 
 FACE_LIT_SHARE = 0.02
 """Share of full Sun above which a face counts as lit."""
@@ -65,6 +69,17 @@ class ImuSource(Protocol):
         """One burst."""
 
 
+class InertialSource(Protocol):
+    """Whoever has the newest sample of the flown inertial unit, in the body frame."""
+
+    @property
+    def reading(self) -> Reading[ImuSample]:
+        """Newest sample."""
+
+    def sense(self, now_ns: int) -> None:
+        """Serve the unit; once a fast tick."""
+
+
 class StarSource(Protocol):
     """A driver that gives a star-tracker solution when one has arrived."""
 
@@ -73,13 +88,14 @@ class StarSource(Protocol):
 
 
 class ImuDevice:
-    """The inertial unit with its health: initialised step by step, then one burst a tick."""
+    """An inertial unit while it is flown, with its health: initialised step by step, then one burst a tick."""
 
-    __slots__ = ("_driver", "_managed", "_mount", "counters", "reading")
+    __slots__ = ("_driver", "_mount", "counters", "managed", "reading")
 
     def __init__(self, driver: ImuSource, managed: ManagedDevice[ImuSample], orientation: Quaternion) -> None:
         self._driver = driver
-        self._managed = managed
+        self.managed = managed
+        """The device behind it, which takes no part in slots while the unit is flown."""
         self._mount = None if orientation == _IDENTITY else orientation
         self.counters = managed.counters
         self.reading: Reading[ImuSample] = absent()
@@ -87,22 +103,27 @@ class ImuDevice:
     @property
     def ready(self) -> bool:
         """Whether the unit is set up and answers."""
-        return self._managed.ready
+        return self.managed.ready
 
-    def owns(self, device: ManagedDevice[Any]) -> bool:
-        """Whether this is the managed device behind it, which takes no part in slots."""
-        return device is self._managed
+    def body_rate(self, sample: ImuSample) -> Vec3:
+        """Rate of a sample of the managed device, turned into the body frame, rad/s."""
+        return sample.rate_rad_s if self._mount is None else rotate(self._mount, sample.rate_rad_s)
+
+    def begin(self) -> None:
+        """It is flown from now on: what it said when it was last flown is none of its readings any more."""
+        self.reading = absent()
 
     def sense(self, now_ns: int) -> None:
         """One burst, or some steps of set-up while it isn't configured."""
-        managed = self._managed
-        if managed.busy or (managed.due_ns <= now_ns and not managed.ready):
+        managed = self.managed
+        ready = managed.ready
+        if managed.busy or (not ready and managed.due_ns <= now_ns):
             for _ in range(SETUP_STEPS):
                 managed.step(now_ns)
                 if not managed.busy:
                     break
             return
-        if not managed.ready:
+        if not ready:
             self.reading = Reading(self.reading.value, self.reading.t_ns, Quality.ABSENT)
             return
         self.counters.transactions += 1
@@ -111,9 +132,9 @@ class ImuDevice:
         except DeviceError as error:
             quality = Quality.STALE if error.cause in (Cause.STALE_COUNTER, Cause.TIMEOUT) else Quality.BAD
             self.reading = Reading(self.reading.value, self.reading.t_ns, quality)
-            self._managed.note_failure(error.cause, now_ns)
+            managed.note_failure(error.cause, now_ns)
             return
-        self._managed.note_success(now_ns)
+        managed.note_success(now_ns)
         self.counters.samples += 1
         if self._mount is not None:
             sample = ImuSample(
@@ -129,20 +150,23 @@ class StarTrackerDevice:
     Args:
         driver: the tracker's driver.
         orientation: sensor to body.
-        timeout_ns: age at which a solution is stale, and silence after which the tracker counts as degraded.
+        timeout_ns: age at which a solution is stale, and silence after which the tracker counts as degraded; four times
+            as long, and it counts as lost.
         name: name in the board description.
         heard: how many frames the tracker has sent so far, solutions or not; ``None``: its silence is not watched.
         events: where changes of state go.
+        reopen: opens its port anew, if that can be done.
     """
 
     __slots__ = (
-        "_body_from_sensor", "_driver", "_events", "_heard", "_heard_count", "_heard_ns", "_last", "_timeout_ns",
-        "counters", "fresh", "name", "state",
+        "_body_from_sensor", "_driver", "_events", "_heard", "_heard_count", "_heard_ns", "_last", "_reopen",
+        "_sequence", "_timeout_ns", "counters", "fresh", "name", "state",
     )
 
     def __init__(
         self, driver: StarSource, orientation: Quaternion, timeout_ns: int, name: str = "star_tracker",
         heard: Callable[[], int] | None = None, events: deque[HealthEvent] | None = None,
+        reopen: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self.state = DeviceState.INIT
@@ -155,15 +179,38 @@ class StarTrackerDevice:
         self._last: Reading[AttitudeFix] = absent()
         self._heard = heard
         self._heard_count = 0
-        self._heard_ns = 0
+        self._heard_ns: int | None = None
         self._events = events
+        self._reopen = reopen
+        self._sequence: Generator[None, None, None] | None = None
+
+    def restart(self) -> bool:
+        """Open its port anew and have its driver set it up; the last fix stays. False: neither can be done."""
+        start = getattr(self._driver, "initialise", None)
+        begun = start is not None
+        if self._reopen is not None:
+            try:
+                self._reopen()
+                begun = True
+            except DeviceError as error:
+                # A port that knows no reopening may be well.
+                if error.cause is not Cause.PROTOCOL:
+                    self.counters.fail(error.cause)
+                    return False
+        self._sequence = start() if start is not None else None
+        return begun
 
     def sense(self, now_ns: int) -> None:
         """Take what has arrived."""
         self.fresh = None
+        fix = None
         try:
-            fix = self._driver.poll(now_ns)
+            if self._sequence is not None:
+                self._sequence = None if next(self._sequence, self) is self else self._sequence
+            else:
+                fix = self._driver.poll(now_ns)
         except DeviceError as error:
+            self._sequence = None
             self.counters.fail(error.cause)
             self._listen(now_ns, error.cause)
             return
@@ -181,13 +228,21 @@ class StarTrackerDevice:
         if self._heard is None:
             return
         count = self._heard()
+        if self._heard_ns is None:
+            self._heard_ns = now_ns  # silence counts from the first look, whatever the clock shows then
         if count != self._heard_count:
             self._heard_count = count
             self._heard_ns = now_ns
             if self.state is not DeviceState.OK:
                 self._set_state(DeviceState.OK, now_ns, None)
-        elif self.state is DeviceState.OK and now_ns - self._heard_ns > self._timeout_ns:
+            return
+        silent_ns = now_ns - self._heard_ns
+        if silent_ns <= self._timeout_ns:
+            return
+        if self.state is DeviceState.OK:
             self._set_state(DeviceState.DEGRADED, now_ns, cause)
+        elif self.state is not DeviceState.LOST and silent_ns > (REINITIALISATIONS_TO_LOST + 1) * self._timeout_ns:
+            self._set_state(DeviceState.LOST, now_ns, cause)
 
     def _set_state(self, state: DeviceState, now_ns: int, cause: Cause | None) -> None:
         self.state = state
@@ -218,7 +273,7 @@ class BoardSensorPlane:
 
     def __init__(
         self,
-        imu: ImuDevice | None,
+        imu: InertialSource | None,
         star_tracker: StarTrackerDevice | None,
         faces: Sequence[SunFace],
         magnetometer: tuple[ManagedDevice[FieldSample], Quaternion] | None,

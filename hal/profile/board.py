@@ -12,6 +12,7 @@ __all__ = [
     "BusConfig",
     "BusKind",
     "DeviceConfig",
+    "IsolationConfig",
     "LinesConfig",
     "MountConfig",
     "RateConfig",
@@ -116,6 +117,17 @@ class LinesConfig(Struct, frozen=True, forbid_unknown_fields=True):
     watchdog_kick: str
 
 
+class IsolationConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Isolation valves of the thruster clusters, normally open, each on an output of a port expander.
+
+    ``device``: the expander, with role discretes. ``pins``: cluster of the body to the pin that shuts its valve when it
+    is high; it must be an output of the device's settings, low at its set-up.
+    """
+
+    device: Name
+    pins: Annotated[dict[Name, Annotated[int, Meta(ge=0, le=7)]], Meta(min_length=1)]
+
+
 class BoardConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One flight computer with its buses and devices."""
 
@@ -127,3 +139,5 @@ class BoardConfig(Struct, frozen=True, forbid_unknown_fields=True):
     lines: LinesConfig
     devices: Annotated[tuple[DeviceConfig, ...], Meta(min_length=1)]
     realtime: RealtimeConfig = RealtimeConfig()
+    isolation: IsolationConfig | None = None
+    """``None``: the clusters have no isolation valves that the computer could shut."""

@@ -24,7 +24,7 @@ from hal.profile.body import BodyConfig
 from hal.profile.controllability import missing_axes
 from hal.profile.digest import hardware_profile_hash
 
-__all__ = ["ConfigError", "Profile", "check_finite", "load_board", "load_body", "load_profile", "load_yaml"]
+__all__ = ["ConfigError", "Lines", "Profile", "check_finite", "load_board", "load_body", "load_profile", "load_yaml"]
 
 T = TypeVar("T")
 _PATH_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
@@ -53,7 +53,7 @@ class Profile(NamedTuple):
     digest: str
 
 
-class _Lines:
+class Lines:
     """Line numbers of a YAML document by key path."""
 
     def __init__(self, file: str, root: yaml.Node) -> None:
@@ -105,7 +105,7 @@ def _refuse_odd_nodes(file: str, node: yaml.Node, known: set[int]) -> None:
             _refuse_odd_nodes(file, child, known)
 
 
-def load_yaml(path: Path, kind: type[T]) -> tuple[T, _Lines]:
+def load_yaml(path: Path, kind: type[T]) -> tuple[T, Lines]:
     """Read one YAML file as ``kind``. Returns the object and the line index for further checks."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -126,7 +126,7 @@ def load_yaml(path: Path, kind: type[T]) -> tuple[T, _Lines]:
         raise ConfigError(str(path), None, "", f"not YAML: {error}") from None
     except RecursionError:
         raise ConfigError(str(path), None, "", "nested too deeply") from None
-    lines = _Lines(str(path), node)
+    lines = Lines(str(path), node)
     try:
         return msgspec.convert(data, type=kind, strict=True), lines
     except msgspec.ValidationError as error:
@@ -228,6 +228,7 @@ def load_board(name: str) -> BoardConfig:
     check_finite(board, lines)
     _check_rates(board, lines)
     _check_devices(board, lines)
+    _check_isolation(board, lines)
     return board
 
 
@@ -241,7 +242,7 @@ def load_profile(body: str, board: str) -> Profile:
     return Profile(body_config, board_config, hardware_profile_hash(body_config, board_config))
 
 
-def check_finite(config: Any, lines: _Lines) -> None:
+def check_finite(config: Any, lines: Lines) -> None:
     """Refuse numbers that are not finite. Raises ConfigError."""
 
     def walk(value: Any, path: list[str | int]) -> None:
@@ -261,7 +262,7 @@ def _length(vector: tuple[float, ...]) -> float:
     return sqrt(sum(x * x for x in vector))
 
 
-def _check_mass(body: BodyConfig, lines: _Lines) -> None:
+def _check_mass(body: BodyConfig, lines: Lines) -> None:
     path = ["mass", "inertia_kg_m2"]
     inertia = np.array(body.mass.inertia_kg_m2)
     if not np.allclose(inertia, inertia.T, rtol=1e-9, atol=1e-12):
@@ -277,7 +278,7 @@ def _check_mass(body: BodyConfig, lines: _Lines) -> None:
         )
 
 
-def _check_nozzles(body: BodyConfig, lines: _Lines) -> None:
+def _check_nozzles(body: BodyConfig, lines: Lines) -> None:
     prop = body.propulsion
     for index, nozzle in enumerate(prop.nozzles):
         path: list[str | int] = ["propulsion", "nozzles", index]
@@ -304,7 +305,7 @@ def _check_nozzles(body: BodyConfig, lines: _Lines) -> None:
         )
 
 
-def _check_power(body: BodyConfig, lines: _Lines) -> None:
+def _check_power(body: BodyConfig, lines: Lines) -> None:
     power = body.power
     if power.bus.full_v <= power.bus.empty_v:
         raise lines.error(["power", "bus", "full_v"], f"must be above empty_v ({power.bus.empty_v})")
@@ -326,7 +327,7 @@ def _check_power(body: BodyConfig, lines: _Lines) -> None:
         raise lines.error(["power", "dock", "voltage_v"], f"must be between {dock.lowest_v:g} and {dock.highest_v:g} V")
 
 
-def _check_charges(body: BodyConfig, lines: _Lines) -> None:
+def _check_charges(body: BodyConfig, lines: Lines) -> None:
     """Levels of charge that contradict each other: a craft with them would shed and unshed, or never wake."""
     battery, supercap = body.power.battery, body.power.supercap
     for store, low, high in (
@@ -341,7 +342,7 @@ def _check_charges(body: BodyConfig, lines: _Lines) -> None:
         raise lines.error(["power", "supercap", "top_up_w"], f"must not be above charge_max_w {supercap.charge_max_w}")
 
 
-def _check_thermal(body: BodyConfig, lines: _Lines) -> None:
+def _check_thermal(body: BodyConfig, lines: Lines) -> None:
     thermal = body.thermal
     names = [node.name for node in thermal.nodes]
     _check_unique(names, ["thermal", "nodes"], lines)
@@ -383,13 +384,13 @@ def _check_thermal(body: BodyConfig, lines: _Lines) -> None:
             raise lines.error(["thermal", "nodes"], f"no node for nozzle cluster {cluster}")
 
 
-def _check_unique(names: list[str], path: list[str | int], lines: _Lines) -> None:
+def _check_unique(names: list[str], path: list[str | int], lines: Lines) -> None:
     for index, name in enumerate(names):
         if name in names[:index]:
             raise lines.error([*path, index], f"the name {name} is already taken")
 
 
-def _check_rates(board: BoardConfig, lines: _Lines) -> None:
+def _check_rates(board: BoardConfig, lines: Lines) -> None:
     rates = board.rates
     for fast, slow, key in ((rates.fast_hz, rates.medium_hz, "medium_hz"), (rates.medium_hz, rates.slow_hz, "slow_hz")):
         ratio = fast / slow
@@ -402,7 +403,7 @@ def _check_rates(board: BoardConfig, lines: _Lines) -> None:
         raise lines.error(["rates", "slow_hz"], f"is {rates.slow_hz}; fast_hz / 100000 to fast_hz / 4 is allowed")
 
 
-def _check_devices(board: BoardConfig, lines: _Lines) -> None:
+def _check_devices(board: BoardConfig, lines: Lines) -> None:
     names = [device.name for device in board.devices]
     _check_unique(names, ["devices"], lines)
     interlock = (board.lines.valve_arm, board.lines.valve_enable, board.lines.watchdog_kick)
@@ -484,7 +485,7 @@ def _check_devices(board: BoardConfig, lines: _Lines) -> None:
             )
 
 
-def _check_recovery(board: BoardConfig, interlock: tuple[str, ...], lines: _Lines) -> None:
+def _check_recovery(board: BoardConfig, interlock: tuple[str, ...], lines: Lines) -> None:
     """The ladder of a hung bus: lines of its own, and a rail that another bus switches."""
     used: dict[str, str] = dict.fromkeys(interlock, "the valve interlock")
     units = [device for device in board.devices if device.role == "pdu"]
@@ -511,7 +512,34 @@ def _check_recovery(board: BoardConfig, interlock: tuple[str, ...], lines: _Line
                 raise lines.error([*path, "rail"], why)
 
 
-def _check_fit(body: BodyConfig, board: BoardConfig, lines: _Lines) -> None:
+def _check_isolation(board: BoardConfig, lines: Lines) -> None:
+    """Every valve on an output of its own, which leaves it open when the chip is set up."""
+    isolation = board.isolation
+    if isolation is None:
+        return
+    expanders = [d for d in board.devices if d.role == "discretes"]
+    device = next((d for d in expanders if d.name == isolation.device), None)
+    if device is None:
+        names = ", ".join(d.name for d in expanders) or "none"
+        why = f"no device {isolation.device} with role discretes; there are: {names}"
+        raise lines.error(["isolation", "device"], why)
+    outputs, levels = (device.settings.get(key, 0) for key in ("outputs", "levels"))
+    if not isinstance(outputs, int) or not isinstance(levels, int) or not outputs:
+        raise lines.error(["isolation", "device"], f"{device.name} has no outputs; its settings name them as a mask")
+    allowed = ", ".join(str(pin) for pin in range(8) if outputs >> pin & 1)
+    driven: dict[int, str] = {}
+    for cluster, pin in isolation.pins.items():
+        path = ["isolation", "pins", cluster]
+        if not outputs >> pin & 1:
+            raise lines.error(path, f"pin {pin} of {device.name} is no output; outputs: {allowed}")
+        if levels >> pin & 1:
+            raise lines.error(path, f"pin {pin} of {device.name} is high at set-up; low leaves the valve open")
+        if pin in driven:
+            raise lines.error(path, f"pin {pin} already shuts the valve of {driven[pin]}")
+        driven[pin] = cluster
+
+
+def _check_fit(body: BodyConfig, board: BoardConfig, lines: Lines) -> None:
     units = [device.name for device in board.devices if device.role == "imu"]
     if len(units) != 1:
         raise lines.error(["devices"], f"exactly one device with role imu is flown; found {len(units)}")
@@ -534,6 +562,11 @@ def _check_fit(body: BodyConfig, board: BoardConfig, lines: _Lines) -> None:
     if missing:
         listed = ", ".join(map(str, missing))
         raise lines.error(["devices"], f"no valve node drives nozzle {listed} of body {body.body}")
+    clusters = dict.fromkeys(nozzle.cluster for nozzle in body.propulsion.nozzles)
+    for cluster in board.isolation.pins if board.isolation is not None else ():
+        if cluster not in clusters:
+            why = f"body {body.body} has no cluster {cluster}; clusters: {', '.join(clusters)}"
+            raise lines.error(["isolation", "pins", cluster], why)
     known = {node.name for node in body.thermal.nodes}
     for index, device in enumerate(board.devices):
         if device.role == "thermal":

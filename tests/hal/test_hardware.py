@@ -17,35 +17,10 @@ from hal.transports import OpenBuses, open_buses
 from hil.faults import Fault, FaultKind
 from hil.plant.world import InitialState
 from hil.rig import Rig
+from tests.hal.bench import PROFILE, Bench
 
 MS = 1_000_000
 SECOND = 1_000_000_000
-PROFILE = load_profile("qiki-t", "qiki-rpi")
-
-
-class Bench:
-    """Hardware over the rig's buses, ticked at 200 Hz."""
-
-    def __init__(self, profile: Profile = PROFILE) -> None:
-        self.rig = Rig(profile, InitialState(epoch=0), 1)
-        self.hardware = Hardware(profile, self.rig.buses)
-        self.hardware.propulsion.set_heartbeat(True)
-        self.tick = 0
-
-    @property
-    def now_ns(self) -> int:
-        return self.tick * 5 * MS
-
-    def run(self, seconds: float) -> None:
-        for _ in range(round(200 * seconds)):
-            self.rig.advance(self.now_ns)
-            self.hardware.sense(self.now_ns)
-            if self.tick % 10 == 0:
-                self.hardware.survey(self.now_ns)
-            self.tick += 1
-
-    def told(self, device: str) -> list[str]:
-        return [event.state.name for event in self.hardware.health_events if event.device == device]
 
 
 def changed(role: str, **changes: Any) -> Profile:
@@ -264,7 +239,7 @@ def test_a_part_that_does_not_fit_its_role_or_its_bus_is_refused(name: str, chan
 def test_a_role_that_needs_a_setting_refuses_a_driver_without_it() -> None:
     from types import SimpleNamespace
 
-    from hal import hardware
+    from hal import parts
 
     class Settings(msgspec.Struct):
         pass
@@ -273,17 +248,17 @@ def test_a_role_that_needs_a_setting_refuses_a_driver_without_it() -> None:
         def acquire(self) -> Any:
             """As of tmp423."""
 
-        acquire.__annotations__ = hardware.import_module("drivers.tmp423").Device.acquire.__annotations__
+        acquire.__annotations__ = parts.import_module("drivers.tmp423").Device.acquire.__annotations__
 
-    Device.acquire.__globals__.update(vars(hardware.import_module("drivers.tmp423")) | {"__name__": __name__})
+    Device.acquire.__globals__.update(vars(parts.import_module("drivers.tmp423")) | {"__name__": __name__})
     module = SimpleNamespace(Settings=Settings, Device=Device)
     thermal = next(d for d in PROFILE.board.devices if d.role == "thermal")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hardware, "import_module", lambda name: module)
+        patch.setattr(parts, "import_module", lambda name: module)
         bare = msgspec.structs.replace(thermal, settings={})
         board = msgspec.structs.replace(PROFILE.board, devices=(bare,))
         with pytest.raises(ConfigError, match="has no setting nodes, which the role thermal needs"):
-            hardware.load_part(board, bare)
+            parts.load_part(board, bare)
 
 
 def test_only_one_star_tracker_is_flown() -> None:

@@ -215,3 +215,52 @@ def test_whatever_happens_the_chip_ends_with_the_newest_order(history: list[tupl
     written = len(bench.chip.written)
     bench.run(10_000)
     assert len(bench.chip.written) == written
+
+
+# -- lent to somebody else
+
+
+def test_nothing_is_sent_while_the_lever_is_lent_and_the_newest_order_follows() -> None:
+    bench = Bench()
+    bench.lever.order(5.0)
+    bench.run(200)
+    bench.lever.lend()
+    for value in (6.0, 7.0):
+        assert bench.lever.order(value)
+    bench.run(2_000)
+    assert bench.chip.written == [5]
+    assert bench.lever.wanted == 7.0
+    bench.lever.give_back()
+    bench.run(200)
+    assert bench.chip.written == [5, 7]
+
+
+def test_what_the_chip_held_is_ordered_again_when_the_lever_is_given_back() -> None:
+    bench = Bench()
+    bench.lever.order(5.0)
+    bench.run(200)
+    bench.lever.lend()
+    bench.chip.held = 0
+    bench.run(200)
+    bench.lever.give_back()
+    bench.run(200)
+    assert bench.chip.held == 5
+
+
+def test_an_order_that_waits_is_taken_back_when_the_lever_is_lent() -> None:
+    bench = Bench()
+    bench.lever.order(5.0)
+    bench.lever.lend()
+    bench.run(500)
+    assert bench.chip.written == []
+    assert bench.lever.counters.superseded == 1
+
+
+def test_a_lever_that_was_never_pulled_wants_nothing_before_and_after_it_was_lent() -> None:
+    bench = Bench()
+    assert bench.lever.wanted is None
+    bench.lever.lend()
+    bench.lever.give_back()
+    bench.run(500)
+    assert bench.lever.wanted is None
+    assert bench.chip.written == []

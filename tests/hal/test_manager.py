@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from drivers.errors import Cause, DeviceError
-from hal.manager import BusSlots, DeviceState, HealthEvent, HeardDevice, ManagedDevice
+from hal.manager import BusSlots, DeviceState, HealthEvent, ManagedDevice
 from hal.reading import Quality
 
 MS = 1_000_000
@@ -488,198 +488,200 @@ def test_no_slot_is_granted_while_the_guard_has_the_bus_and_it_hears_of_every_fa
     assert (slots.granted, len(chip.log), ward.steps) == (granted, asked, 60)
 
 
-# -- parts that speak by themselves
+# -- by order: asked at once, somebody else's place, served elsewhere
 
 
-class Talker:
-    """A scripted driver of a serial part: speaks once told to, ``initialise`` takes two looks."""
+def test_retry_asks_a_lost_device_at_once_and_its_pauses_begin_anew() -> None:
+    chip, device, slots, _ = configured([])
+    chip.cause = Cause.NACK_ADDRESS
+    fly(device, slots, 100, 60_000)
+    assert device.state is DeviceState.LOST
+    chip.cause = None
+    device.due_ns = 64_000 * MS
+    assert device.retry(60_000 * MS)
+    fly(device, slots, 60_000, 60_100)
+    assert device.state is DeviceState.OK
+    chip.cause = Cause.NACK_ADDRESS
+    fly(device, slots, 60_100, 60_400)
+    chip.cause = None
+    fly(device, slots, 60_400, 60_550)
+    assert device.state is DeviceState.OK, "the first pause is a tenth of a second again"
 
-    def __init__(self) -> None:
-        self.inbox: list[int | DeviceError] = []
-        self.told = 0
-        self.refuses: Cause | None = None
 
-    def initialise(self) -> Generator[None, None, None]:
-        self.told += 1
+def test_devices_that_trade_places_have_each_others_period_and_time_out() -> None:
+    fast: ManagedDevice[int] = ManagedDevice("fast", Chip([], "fast"), 5 * MS, 25 * MS, deque())
+    slow: ManagedDevice[int] = ManagedDevice("slow", Chip([], "slow"), 50 * MS, 500 * MS, deque())
+    for device in (fast, slow):
+        fly(device, BusSlots([device]), 0, 100)
+    fast.trade_places(slow, 100 * MS)
+    assert (fast.period_ns, slow.period_ns) == (50 * MS, 5 * MS)
+    assert fast.due_ns == 100 * MS
+    fly(fast, BusSlots([fast]), 100, 120)
+    assert fast.reading(600 * MS).ok
+    assert slow.reading(126 * MS).quality is Quality.STALE
+
+
+def test_a_device_that_is_being_set_up_keeps_its_pause_when_it_takes_a_place() -> None:
+    chip, device, slots, _ = configured([])
+    chip.cause = Cause.NACK_ADDRESS
+    fly(device, slots, 100, 400)
+    assert device.state is DeviceState.INIT
+    due_ns = device.due_ns
+    device.trade_places(ManagedDevice("other", Chip([]), 5 * MS, 25 * MS, deque()), 400 * MS)
+    assert device.due_ns == due_ns
+
+
+def test_a_device_that_is_released_is_not_served_and_one_that_is_taken_is() -> None:
+    log: list[str] = []
+    first: ManagedDevice[int] = ManagedDevice("first", Chip(log, "first"), 10 * MS, 200 * MS, deque())
+    second: ManagedDevice[int] = ManagedDevice("second", Chip(log, "second"), 10 * MS, 200 * MS, deque())
+    slots = BusSlots([first])
+    members = slots.devices
+    slots.step(0)  # in the middle of its set-up
+    slots.release(first)
+    slots.take(second)
+    log.clear()
+    for tick in range(1, 40):
+        slots.step(tick * 5 * MS)
+    assert {line.split()[0] for line in log} == {"second"}
+    assert members == [second]
+    assert slots.devices is members, "whoever holds the list sees it change"
+    slots.take(first)
+    log.clear()
+    for tick in range(40, 80):
+        slots.step(tick * 5 * MS)
+    assert {line.split()[0] for line in log} == {"first", "second"}
+    assert first.state is DeviceState.OK
+
+
+# -- a part whose answer is at the end of its range
+
+
+class Saturates(Chip):
+    """What it measures may be beyond its range; it says its name when it is asked, right or wrong."""
+
+    over = False
+    name_is_wrong = False
+    flagged = False
+
+    def identify(self) -> Generator[None, None, str]:
+        self._transfer("name")
         yield
-        if self.refuses is not None:
-            raise DeviceError("usb0", None, self.refuses)
+        self._transfer("name")
+        if self.name_is_wrong:
+            raise DeviceError("i2c_a", 0x40, Cause.WRONG_ID)
+        return "chip"
 
-    def poll(self, now_ns: int) -> int | None:
-        newest = self.inbox[-1] if self.inbox else None
-        self.inbox.clear()
-        if isinstance(newest, DeviceError):
-            raise newest
-        return newest
+    def acquire(self) -> Generator[None, None, int]:
+        value = yield from super().acquire()
+        if self.over:
+            raise DeviceError("i2c_a", 0x40, Cause.OVER_RANGE)
+        return value
 
 
-class Port:
-    """Counts how often it was opened anew; ``refuses`` while set."""
+def saturating(log: list[str]) -> tuple[Saturates, ManagedDevice[int], BusSlots, deque[HealthEvent]]:
+    chip, events = Saturates(log), deque[HealthEvent](maxlen=64)
+    device: ManagedDevice[int] = ManagedDevice("chip", chip, 50 * MS, 200 * MS, events)
+    slots = BusSlots([device], Watchful())
+    fly(device, slots, 0, 100)
+    assert device.state is DeviceState.OK
+    events.clear()
+    return chip, device, slots, events
+
+
+class Watchful:
+    """A guard that remembers what it heard."""
+
+    in_service = failing = True
 
     def __init__(self) -> None:
-        self.opened: list[int] = []
-        self.refuses: Cause | None = None
-        self.now_ns = 0
+        self.heard: list[DeviceError | None] = []
 
-    def reopen(self) -> None:
-        self.opened.append(self.now_ns)
-        if self.refuses is not None:
-            raise DeviceError("usb0", None, self.refuses)
+    def note(self, device: str, error: DeviceError | None, now_ns: int) -> None:
+        self.heard.append(error)
 
-
-class Hall:
-    """One heard device with a time-out of 100 ms, serviced every 20 ms from ``start_ms`` on."""
-
-    def __init__(self, start_ms: int = 0, port: bool = True) -> None:
-        self.talker = Talker()
-        self.port = Port()
-        self.events: deque[HealthEvent] = deque()
-        self.device: HeardDevice[int] = HeardDevice(
-            "geiger", self.talker, 100 * MS, self.events, self.talker.poll, self.port.reopen if port else None
-        )
-        self.now_ms = start_ms
-
-    @property
-    def now_ns(self) -> int:
-        return self.now_ms * MS
-
-    def run(self, ms: int, speaks: bool = False) -> None:
-        for _ in range(ms // 20):
-            if speaks:
-                self.talker.inbox.append(self.now_ms)
-            self.port.now_ns = self.now_ns
-            self.device.service(self.now_ns)
-            self.now_ms += 20
-
-    def told(self) -> list[str]:
-        return [event.state.name for event in self.events]
+    def step(self, now_ns: int) -> None:
+        raise AssertionError("in service")
 
 
-def test_a_part_is_told_to_speak_first_and_is_ok_from_its_first_sample() -> None:
-    hall = Hall()
-    assert hall.device.reading(0).quality is Quality.ABSENT
-    hall.run(40)
-    assert (hall.talker.told, hall.device.state) == (1, DeviceState.INIT)
-    hall.run(20, speaks=True)
-    assert hall.device.state is DeviceState.OK
-    reading = hall.device.reading(hall.now_ns)
-    assert (reading.value, reading.t_ns, reading.ok) == (40, 40 * MS, True)
-    assert (hall.device.counters.samples, hall.device.counters.initialisations) == (1, 1)
-    assert hall.told() == ["OK"]
+def test_a_value_beyond_the_range_is_bad_while_it_lasts_and_takes_no_rung() -> None:
+    chip, device, slots, events = saturating([])
+    chip.over = True
+    fly(device, slots, 100, 60_000)
+    assert (device.state, list(events)) == (DeviceState.OK, [])
+    reading = device.reading(60 * SECOND)
+    assert (reading.quality, reading.ok) == (Quality.BAD, False)
+    assert device.counters.initialisations == 1
+    assert device.counters.by_cause == {"over_range": device.counters.failures}
+    assert device.counters.failures == pytest.approx(60_000 / 50, rel=0.02), "at its usual rate"
+    assert slots.guard.heard.count(None) == len(slots.guard.heard), "the bus is well"  # type: ignore[union-attr]
+    chip.over = False
+    fly(device, slots, 60_000, 60_060)
+    assert device.reading(60_060 * MS).ok, "back at once"
 
 
-def test_silence_counts_from_the_first_look_whatever_the_clock_shows() -> None:
-    hall = Hall(start_ms=1_000_000)
-    hall.run(80)
-    assert hall.device.counters.by_cause == {}
-    assert hall.port.opened == []
-    hall.run(20, speaks=True)
-    assert hall.told() == ["OK"]
+def test_each_value_beyond_the_range_has_the_part_say_its_name() -> None:
+    log: list[str] = []
+    chip, device, slots, _ = saturating(log)
+    chip.over = True
+    log.clear()
+    fly(device, slots, 100, 200)
+    assert log == ["chip high", "chip low", "chip name", "chip name"] * 2
 
 
-def test_a_part_that_falls_silent_is_stale_degraded_and_told_again_and_its_port_opened_anew() -> None:
-    hall = Hall()
-    hall.run(200, speaks=True)
-    hall.run(100)
-    assert hall.device.reading(hall.now_ns - 20 * MS).ok
-    hall.run(40)
-    assert hall.device.reading(hall.now_ns).quality is Quality.STALE
-    assert hall.told() == ["OK", "DEGRADED"]
-    assert len(hall.port.opened) == 1
-    assert hall.talker.told == 2
-    assert hall.device.counters.by_cause == {"silent": 1}
-    hall.run(40, speaks=True)
-    assert hall.told() == ["OK", "DEGRADED", "OK"]
+def test_a_part_that_is_always_at_the_end_of_its_range_and_has_another_name_is_found_out() -> None:
+    chip, device, slots, events = saturating([])
+    chip.over = chip.name_is_wrong = True
+    fly(device, slots, 100, 400)
+    assert [(event.state, event.cause) for event in events][:2] == [
+        (DeviceState.DEGRADED, Cause.WRONG_ID), (DeviceState.INIT, Cause.WRONG_ID),
+    ]
+    chip.cause = Cause.WRONG_ID
+    fly(device, slots, 400, 30_000)
+    assert device.state is DeviceState.LOST
 
 
-def test_pauses_between_attempts_double_to_a_minute_and_the_part_is_lost_meanwhile() -> None:
-    hall = Hall()
-    hall.run(200, speaks=True)
-    hall.run(200_000)
-    waits = [(b - a) / SECOND for a, b in pairwise(hall.port.opened)]
-    expected = [0.1 * (2**k + 1) for k in range(1, 7)]
-    assert waits[:6] == [pytest.approx(w, abs=0.05) for w in expected]
-    assert max(waits) <= 60.2
-    assert hall.told() == ["OK", "DEGRADED", "LOST"]
-    assert hall.device.reading(hall.now_ns).quality is Quality.ABSENT
-    hall.run(40, speaks=True)
-    assert hall.device.state is DeviceState.OK
-    assert hall.device.reading(hall.now_ns).ok
+def test_a_part_that_was_set_up_anew_is_well_though_it_begins_beyond_its_range() -> None:
+    chip, device, slots, events = saturating([])
+    chip.over = True
+    device.restart(100 * MS)
+    fly(device, slots, 100, 1000)
+    assert (device.state, events[-1].state) == (DeviceState.OK, DeviceState.OK)
+    assert not device.reading(SECOND).ok
 
 
-def test_after_it_has_spoken_the_pauses_begin_anew() -> None:
-    hall = Hall()
-    hall.run(5_000)
-    hall.run(40, speaks=True)
-    hall.port.opened.clear()
-    hall.run(500)
-    assert len(hall.port.opened) == 2
+def test_being_taken_out_of_service_ends_the_asking_for_its_name() -> None:
+    log: list[str] = []
+    chip, device, slots, _ = saturating(log)
+    chip.over = True
+    fly(device, slots, 100, 110)  # the sample alone
+    chip.over = False
+    device.restart(110 * MS)
+    log.clear()
+    fly(device, slots, 110, 130)
+    assert log == ["chip id", "chip config", "chip high", "chip low"]
 
 
-def test_a_port_that_can_not_be_opened_counts_its_cause_and_nobody_is_spoken_to() -> None:
-    hall = Hall()
-    hall.run(200, speaks=True)
-    hall.port.refuses = Cause.ABSENT
-    hall.run(400)
-    assert hall.talker.told == 1
-    assert hall.device.counters.by_cause["absent"] == len(hall.port.opened) > 0
+def test_a_sample_that_says_itself_that_it_is_a_bound_is_good_and_counted() -> None:
+    class Bound:
+        over_range = True
 
-
-@pytest.mark.parametrize("port", [True, False])
-def test_where_a_port_can_not_be_opened_anew_at_all_the_part_is_told_to_speak_all_the_same(port: bool) -> None:
-    hall = Hall(port=port)
-    hall.run(200, speaks=True)
-    hall.port.refuses = Cause.PROTOCOL
-    hall.run(200)
-    assert hall.talker.told == 2
-    assert hall.device.counters.by_cause == {"silent": 1}
-
-
-def test_what_is_refused_degrades_and_spoils_the_reading_until_the_next_sample() -> None:
-    hall = Hall()
-    hall.run(200, speaks=True)
-    hall.talker.inbox.append(DeviceError("usb0", None, Cause.CHECKSUM))
-    hall.run(20)
-    assert hall.device.reading(hall.now_ns).quality is Quality.BAD
-    assert hall.told() == ["OK", "DEGRADED"]
-    hall.run(20, speaks=True)
-    assert hall.device.reading(hall.now_ns).ok
-    assert hall.told() == ["OK", "DEGRADED", "OK"]
-
-
-def test_an_unplugged_port_makes_the_reading_absent_at_once() -> None:
-    hall = Hall()
-    hall.run(200, speaks=True)
-    hall.talker.inbox.append(DeviceError("usb0", None, Cause.ABSENT))
-    hall.run(20)
-    assert hall.device.reading(hall.now_ns).quality is Quality.ABSENT
-    assert hall.device.counters.by_cause == {"absent": 1}
-
-
-def test_a_set_up_that_fails_is_a_failure_and_comes_again() -> None:
-    hall = Hall()
-    hall.talker.refuses = Cause.TIMEOUT
-    hall.run(40)
-    assert hall.device.counters.by_cause == {"timeout": 1}
-    hall.run(500)
-    assert hall.talker.told >= 2
-
-
-def test_frames_handed_in_are_heard_without_any_poll_and_silence_is_noticed_by_service() -> None:
-    class Frames:
-        """A CAN driver needs no set-up."""
+    class Flags(Chip):
+        def acquire(self) -> Generator[None, None, Bound]:  # type: ignore[override]
+            yield from super().acquire()
+            return Bound()
 
     events: deque[HealthEvent] = deque()
-    device: HeardDevice[str] = HeardDevice("bms", Frames(), 100 * MS, events, None)
-    device.service(0)
-    device.hear("full", 10 * MS)
-    assert device.reading(50 * MS).ok
-    device.refuse(Cause.SHORT_READ, 60 * MS)
-    assert device.state is DeviceState.DEGRADED
-    assert device.reading(60 * MS).ok, "the last good sample is still fresh"
-    device.hear("full", 70 * MS)
-    device.service(100 * MS)
-    device.service(200 * MS)
-    assert [event.state for event in events][-1] is DeviceState.DEGRADED
-    assert device.counters.by_cause == {"short_read": 1, "silent": 1}
-    assert device.counters.transactions == 0
+    device: ManagedDevice[int] = ManagedDevice("chip", Flags([]), 50 * MS, 200 * MS, events)
+    fly(device, BusSlots([device]), 0, 1000)
+    assert device.reading(SECOND).ok
+    assert device.state is DeviceState.OK
+    assert device.counters.by_cause == {"over_range": device.counters.samples}
+
+
+def test_over_range_of_a_part_that_is_not_set_up_walks_the_ladder() -> None:
+    chip, device, slots, _ = saturating([])
+    chip.cause = Cause.OVER_RANGE
+    device.restart(100 * MS)
+    fly(device, slots, 100, 30_000)
+    assert device.state is DeviceState.LOST

@@ -338,3 +338,44 @@ def test_propulsion_joins_the_nodes_in_body_order_and_counts_failures() -> None:
 
 def test_plan_of_nothing_has_no_on_time() -> None:
     assert PulsePlan.shut(3, 250).on_ms == (0, 0, 0)
+
+
+# -- the star tracker set up anew by order
+
+
+@pytest.mark.parametrize(("reopens", "fails", "initialises", "begun"), [
+    (False, None, False, False), (True, None, False, True), (False, None, True, True),
+    (True, Cause.ABSENT, True, False), (True, Cause.PROTOCOL, True, True), (True, Cause.PROTOCOL, False, False),
+])
+def test_a_star_tracker_is_set_up_anew_by_its_port_and_its_driver_or_says_that_it_can_not(
+    reopens: bool, fails: Cause | None, initialises: bool, begun: bool
+) -> None:
+    told: list[str] = []
+
+    class Tracker:
+        def poll(self, now_ns: int) -> None:
+            told.append("poll")
+
+    class Set(Tracker):
+        def initialise(self) -> Any:
+            told.append("set up")
+            yield
+            told.append("ready")
+
+    def reopen() -> None:
+        told.append("open")
+        if fails is not None:
+            raise DeviceError("usb3", None, fails)
+
+    tracker = StarTrackerDevice(
+        Set() if initialises else Tracker(), (1.0, 0.0, 0.0, 0.0), 10**9, reopen=reopen if reopens else None
+    )
+    assert tracker.restart() is begun
+    for tick in range(4):
+        tracker.sense(tick)
+    wanted = ["open"] * reopens
+    if begun and initialises:
+        wanted += ["set up", "ready"]
+    assert [entry for entry in told if entry != "poll"] == wanted
+    assert tracker.counters.by_cause == ({"absent": 1} if fails is Cause.ABSENT else {})
+    assert told[-1] == "poll"

@@ -22,7 +22,8 @@ from drivers.samples import (
     SupercapSample,
 )
 from hal.hardware import Hardware
-from hal.manager import BusSlots, DeviceState, HeardDevice, ManagedDevice
+from hal.heard import HeardDevice
+from hal.manager import BusSlots, DeviceState, ManagedDevice
 from hal.power import PowerState, RailState
 from hal.power_board import BoardPowerPlane, PowerParts
 from hal.power_levers import Pdu
@@ -403,6 +404,25 @@ def test_whatever_happens_a_charge_is_a_share_or_no_data(history: list[tuple[str
         for soc in (state.soc_battery, state.soc_supercap):
             assert soc.value is None or 0.0 <= soc.value <= 1.0
             assert soc.value is not None or not soc.ok
+
+
+def test_a_value_at_the_end_of_its_monitor_s_range_is_a_bound_and_the_other_is_good() -> None:
+    board = Board()
+    state = board.says("bus", current_a=10.0, current_over=True)
+    assert (state.bus_current_a.quality, state.bus_current_a.bound) == (Quality.OVER_RANGE, 10.0)
+    assert state.bus_voltage_v.ok
+    state = board.says("battery", voltage_v=40.9, voltage_over=True)
+    assert state.battery_voltage_v.quality is Quality.OVER_RANGE
+    assert not state.soc_battery.ok
+    assert state.battery_current_a.ok
+    for part, of in (("dock_current", lambda s: s.dock_current_a), ("radar", lambda s: s.load_current_a["radar"])):
+        reading = of(board.says(part, current_a=-8.2, current_over=True))
+        assert (reading.quality, reading.bound) == (Quality.OVER_RANGE, -8.2)
+        assert of(board.says(part, current_a=1.0, current_over=False, voltage_v=41.0, voltage_over=True)).ok
+    board.chips["bus"].cause = Cause.CHECKSUM
+    board.run(200)
+    assert board.state().bus_current_a.quality is Quality.BAD
+    assert board.state().bus_current_a.bound is None, "older than the refusal"
 
 
 class Flight:

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from drivers import adm1272, ltc3350, ltc4162, max34451, ve_direct
-from hal.manager import HeardDevice, ManagedDevice
+from hal.heard import HeardDevice
+from hal.manager import ManagedDevice
 from hal.power_levers import (
     FeedSwitch,
     PanelCharger,

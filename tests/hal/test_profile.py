@@ -234,6 +234,20 @@ def test_geometry_that_cannot_do_six_degrees_of_freedom_is_refused(tmp_path) -> 
         ("device: can1,            speed_hz: 500000", "device: can1, speed_hz: fast", "buses.can1.speed_hz", "int"),
         ("device: can1,            speed_hz: 500000,  timeout_ms: 10",
          "device: can1, speed_hz: 500000, recovery: {rail: sensors}", "recovery", "only an i2c bus has a recovery"),
+        ("isolation: {device: isolation", "isolation: {device: valve_box", "isolation.device",
+         "no device valve_box with role discretes; there are: latch_a, latch_b, isolation"),
+        ("isolation: {device: isolation", "isolation: {device: mag", "isolation.device", "no device mag with role"),
+        ("isolation: {device: isolation", "isolation: {device: latch_b", "isolation.device", "latch_b has no outputs"),
+        ("outputs: 0xF0", "outputs: most", "isolation.device", "isolation has no outputs"),
+        ("outputs: 0xF0", "outputs: 0xF0, levels: low", "isolation.device", "isolation has no outputs"),
+        ("rcs_c02: 5", "rcs_c02: 4", "isolation.pins.rcs_c02", "pin 4 already shuts the valve of rcs_c01"),
+        ("rcs_c02: 5", "rcs_c02: 3", "isolation.pins.rcs_c02", "pin 3 of isolation is no output; outputs: 4, 5, 6, 7"),
+        ("outputs: 0xF0", "outputs: 0xF0, levels: 0x40", "isolation.pins.rcs_c03", "pin 6 of isolation is high at set"),
+        ("rcs_c02: 5", "rcs_c02: 8", "isolation.pins", "<= 7"),
+        ("rcs_c02: 5", "rcs_c07: 5", "isolation.pins.rcs_c07",
+         "body qiki-t has no cluster rcs_c07; clusters: rcs_c01, rcs_c02, rcs_c03, rcs_c04"),
+        ("pins: {rcs_c01: 4, rcs_c02: 5, rcs_c03: 6, rcs_c04: 7}", "pins: {}", "isolation.pins", ">= 1"),
+        ("isolation: {device: isolation", "isolation: {unit: isolation", "isolation.unit", "here: device, pins"),
     ],
 )
 def test_bad_board_is_refused_with_its_key(old, new, key, word, tmp_path) -> None:
@@ -242,6 +256,20 @@ def test_bad_board_is_refused_with_its_key(old, new, key, word, tmp_path) -> Non
     assert key in error.key
     assert word in error.why
     assert error.line is not None
+
+
+def test_a_refusal_of_the_isolation_valves_names_the_line_of_the_pin(tmp_path) -> None:
+    block = "isolation:\n  device: isolation\n  pins:\n    rcs_c01: 4\n    rcs_c02: 4\n"
+    line = next(text for text in BOARD.splitlines() if text.startswith("isolation:"))
+    text = BOARD.replace(line + "\n", block)
+    assert refuse_board(tmp_path, text).line == line_of(text, "rcs_c02: 4")
+
+
+def test_a_board_without_isolation_valves_is_a_board(tmp_path) -> None:
+    path = tmp_path / "plain.yaml"
+    path.write_text("\n".join(text for text in BOARD.splitlines() if not text.startswith("isolation:")))
+    assert load_profile("qiki-t", str(path)).board.isolation is None
+    assert load_board("bench-rpi").isolation is None
 
 
 def test_two_multiplexers_may_not_have_one_address_behind_both(tmp_path) -> None:

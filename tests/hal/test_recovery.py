@@ -9,9 +9,11 @@ from collections.abc import Generator
 import pytest
 
 from drivers.errors import Cause, DeviceError
+from hal.levers import Lever
 from hal.manager import BusSlots, DeviceState, HealthEvent, ManagedDevice
+from hal.power_cycle import PowerCycle
 from hal.reading import Quality
-from hal.recovery import BusGuard, InlineWorker, PowerCycle, Rung, ThreadWorker
+from hal.recovery import BusGuard, InlineWorker, Rung, ThreadWorker
 
 MS = 1_000_000
 SECOND = 1_000_000_000
@@ -313,4 +315,73 @@ def test_a_rail_is_ordered_on_again_when_the_unit_refuses_once() -> None:
     bench.unit.refuses = None
     bench.fly(2.0)
     assert bench.unit.switched == [("sensors", False), ("sensors", True)]
+    assert bench.guard.in_service
+
+
+# -- rungs by order
+
+
+def test_a_rung_that_a_bus_has_not_is_not_climbed() -> None:
+    bench = Bench(rungs=(Rung.CLEAR,))
+    bench.fly(1.0)
+    assert [bench.guard.offers(rung) for rung in Rung] == [True, True, False, False, False]
+    for rung in (Rung.DESELECT, Rung.REOPEN, Rung.POWER):
+        assert not bench.guard.order(rung, bench.now_ns)
+    assert bench.guard.in_service
+    assert bench.guard.counters.ordered == 0
+
+
+def test_a_bus_that_carries_nothing_after_an_ordered_rung_goes_on_from_there() -> None:
+    bench = Bench()
+    bench.fly(1.0)
+    bench.bus.hang(Cause.STUCK_BUS, Rung.REOPEN)
+    assert bench.guard.order(Rung.DESELECT, bench.now_ns)
+    bench.fly(1.0)
+    assert bench.bus.climbed == ["deselect", "reopen"]
+    assert bench.guard.in_service
+    assert bench.guard.counters.cured_by == {"reopen": 1}
+
+
+def test_one_rung_is_under_way_at_most() -> None:
+    bench = Bench(power=True)
+    bench.fly(1.5)
+    assert bench.guard.order(Rung.POWER, bench.now_ns)
+    assert not bench.guard.order(Rung.CLEAR, bench.now_ns)
+    assert not bench.guard.retry(bench.now_ns)
+    bench.fly(1.0)
+    assert bench.guard.in_service
+    assert bench.guard.counters.attempts == {"power": 1}
+
+
+def test_a_bus_on_which_somebody_gets_through_is_not_touched() -> None:
+    through = [True]
+    climbed: list[str] = []
+    guard = BusGuard(
+        "spi0", [(Rung.REOPEN, lambda: climbed.append("reopen"))], lambda: None, InlineWorker(), deque(),
+        through=lambda: through[0],
+    )
+    guard.note("imu_b", DeviceError("spi0", 1, Cause.TIMEOUT), 0)
+    assert guard.in_service
+    assert not guard.order(Rung.REOPEN, 0)
+    through[0] = False
+    assert guard.order(Rung.REOPEN, 0)
+    assert climbed == ["reopen"]
+
+
+def test_a_rail_that_is_ordered_off_during_the_buss_own_cycle_does_not_leave_the_recovery_hanging() -> None:
+    bench = Bench()
+    lever: Lever[bool] = Lever(bench.unit_device, lambda on: bench.unit.switch("sensors", on), bool)
+    cycle = PowerCycle(bench.unit_device, "sensors", lever)  # type: ignore[arg-type]
+    bench.guard = BusGuard(
+        "i2c_b", [], bench.bus.transfer, InlineWorker(), bench.events, cycle, bench.devices,  # type: ignore[arg-type]
+    )
+    bench.slots.guard = bench.guard
+    bench.fly(1.5)
+    assert bench.guard.order(Rung.POWER, bench.now_ns)
+    bench.fly(0.1)
+    lever.order(False)
+    bench.fly(1.0)
+    assert bench.unit.switched == [("sensors", False)]
+    bench.unit.switched.append(("sensors", True))
+    bench.fly(90.0)
     assert bench.guard.in_service

@@ -7,7 +7,7 @@ from math import inf, radians
 
 from hal.profile.body import BodyConfig
 
-__all__ = ["CraftLimits", "EnergyFacts", "Facts"]
+__all__ = ["ComputerFacts", "CraftLimits", "EnergyFacts", "Facts", "LinkFacts", "UnitFacts"]
 
 
 SAFE_VOLTAGE_SHARE = 20.0 / 22.0
@@ -33,6 +33,10 @@ class CraftLimits:
     """Temperature below which the battery is not charged, and below which it is not drawn on."""
     battery_discharge_c: float | None
     dock_reverse_a: float
+    leave_soc: float = 0.15
+    leave_rate_rad_s: float = 0.0873
+    command_loss_s: float = 600.0
+    """The last three may be set in flight, within ranges that keep SAFE's way out (comms/parameters.py)."""
 
     @classmethod
     def of(cls, body: BodyConfig) -> CraftLimits:
@@ -70,6 +74,48 @@ class EnergyFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ComputerFacts:
+    """The flight computer's own health, ``None`` where it cannot tell."""
+
+    throttled: bool | None = None
+    """The firmware holds the clock back: heat, or too little voltage at the supply."""
+    memory_free_mb: float | None = None
+    """What could be given out without swapping."""
+    disk_free_mb: float | None = None
+    """Free on the medium that the black box is on."""
+    clock_jump_s: float | None = None
+    """Largest step of UTC against the monotonic clock in the last ten seconds."""
+    recorder_failed: bool | None = None
+    """The black box takes nothing any more."""
+    recorder_dropped: int = 0
+    """Messages lost since start."""
+    blackbox_lost: bool | None = None
+    """Neither the black box nor the crash rings take anything any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFacts:
+    """Devices and buses by name that are not as they should be; a name that is in no set is well."""
+
+    lost: frozenset[str] = frozenset()
+    """Devices that gave no good answer through all attempts."""
+    degraded: frozenset[str] = frozenset()
+    """Devices that have missed answers and are still being asked."""
+    buses_out: frozenset[str] = frozenset()
+    """Buses that are out of service, under recovery: ``bus <name>``."""
+    imu_units_left: int | None = None
+    """Inertial units that could be flown, the present one included."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFacts:
+    """The link to the ground."""
+
+    uplink_age_s: float | None = None
+    """Time since the last valid uplink, or since start; ``None``: this craft waits for none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Inputs of guards, monitors and gating. States of charge are fractions, rates rad/s, speeds m/s."""
 
@@ -104,3 +150,8 @@ class Facts:
     late_ticks: int
     limits: CraftLimits
     energy: EnergyFacts = EnergyFacts()
+    gyro_units_rad_s: float | None = None
+    """Flown gyro against the one that stands by, biases taken off; 0 while a star tracker vouches for the flown one."""
+    computer: ComputerFacts = ComputerFacts()
+    units: UnitFacts = UnitFacts()
+    link: LinkFacts = LinkFacts()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf, radians
 
 import pytest
+from msgspec.structs import replace
 
 from fdir.facts import CraftLimits
 from hal.profile import load_body
@@ -23,3 +24,10 @@ def test_a_bench_body_has_the_limits_of_its_own_pack_and_no_dock() -> None:
     assert limits.bus_low_v == 19.8
     assert limits.bus_safe_v == pytest.approx(18.0)
     assert limits.dock_reverse_a == -inf
+
+
+def test_a_body_without_a_battery_node_has_no_limits_of_its_temperature() -> None:
+    body = load_body("qiki-t")
+    nodes = tuple(node for node in body.thermal.nodes if node.name != "battery")
+    limits = CraftLimits.of(replace(body, thermal=replace(body.thermal, nodes=nodes)))
+    assert (limits.battery_charge_c, limits.battery_discharge_c) == (None, None)

@@ -197,3 +197,60 @@ def test_no_sequence_of_plans_breaks_a_rule_on_the_time_line(steps) -> None:
         now += length
     line.run(now, now + 4000, 0, 0)
     assert line.broken == []
+
+
+def test_a_burn_is_counted_from_where_it_opened() -> None:
+    gate = PulseGate(RULES)
+    judge(gate, one(0, 10, W), 1000)
+    assert gate.burning_ms(0, 1009) == 0
+    assert gate.burning_ms(0, 1010) == 0
+    assert gate.burning_ms(0, 1011) == 1
+    assert gate.burning_ms(0, 1000 + W) == W - 10
+    assert gate.burning_ms(0, 1000 + W + 1) == 0
+
+
+def test_vetoes_are_counted_over_all_plans() -> None:
+    gate = PulseGate(RULES)
+    for _ in range(2):
+        judge(gate, one(3, 100, 129), 0)
+    assert gate.vetoes == 2
+    for k in (1, 2):
+        judge(gate, PulsePlan(W + 1, (0,) * N, (0,) * N), 0)
+        assert gate.vetoes == 2 + k * N
+
+
+def test_a_pulse_that_opens_as_the_new_window_starts_has_begun() -> None:
+    gate = PulseGate(RULES)
+    judge(gate, one(0, 10, 200), 0)
+    judge(gate, PulsePlan.shut(N, W), 10)  # the node shuts it at 40
+    assert judge(gate, one(0, 49, 100), 20)[1] == (Veto(0, Code.GATE_MIN_OFF),)
+    assert judge(gate, one(0, 50, 100), 20)[1] == ()
+
+
+def test_a_pulse_that_ends_as_a_new_window_starts_is_not_prolonged_by_it() -> None:
+    gate = PulseGate(RULES)
+    judge(gate, one(0, 0, 100), 0)
+    assert judge(gate, one(0, 0, 100), 100)[1] == (Veto(0, Code.GATE_MIN_OFF),)
+
+
+def test_a_window_that_shuts_all_ends_the_burn_that_is_counted() -> None:
+    gate = PulseGate(RULES)
+    judge(gate, one(0, 0, 200), 0)
+    judge(gate, PulsePlan.shut(N, W), 10)
+    assert (gate.burning_ms(0, 30), gate.burning_ms(0, 31)) == (30, 0)
+
+
+def test_a_burn_that_goes_on_may_end_after_any_time() -> None:
+    gate = PulseGate(RULES)
+    judge(gate, one(0, 0, W), 0)
+    plan, vetoes = judge(gate, one(0, 0, 1), W)
+    assert (plan.close_ms[0], vetoes) == (1, ())
+    assert (gate.burning_ms(0, W + 1), gate.burning_ms(0, W + 2)) == (W + 1, 0)
+
+
+def test_a_cooldown_is_over_when_the_pulse_opens_not_when_its_window_starts() -> None:
+    gate = PulseGate(RULES)
+    for k in range(12):
+        judge(gate, one(0, 0, W), k * W)
+    assert judge(gate, one(0, 99, 200), 8900)[1] == (Veto(0, Code.GATE_COOLDOWN),)
+    assert judge(gate, one(0, 100, 200), 8900)[1] == ()

@@ -29,6 +29,11 @@ class Authority(StrEnum):
     ENGINEER = "engineer"
     SAFETY = "safety"
 
+    def covers(self, least: Authority) -> bool:
+        """Whether this role may give what needs that one; each role may all that those before it may."""
+        roles = tuple(Authority)
+        return roles.index(self) >= roles.index(least)
+
 
 @unique
 class Kind(StrEnum):
@@ -141,7 +146,7 @@ SEGMENT_FIELDS: dict[str, Argument] = {field.name: field for field in _segment_f
 _ONE_OF = (("segments",), ("duration_s", "level_pct", "direction"))
 
 _COMMANDS = (
-    Command(1, "idle", CommandClass.MODE_CHANGE, Authority.CONTROLLER,
+    Command(1, "idle", CommandClass.SAFER, Authority.CONTROLLER,
             "End what is flown and drift with the wide dead-band."),
     Command(2, "detumble", CommandClass.HOLD, Authority.CONTROLLER, "Null the body rates."),
     Command(3, "hold", CommandClass.HOLD, Authority.CONTROLLER, "Hold attitude and position as they are now."),
@@ -162,7 +167,7 @@ _COMMANDS = (
             )),
     Command(7, "brake", CommandClass.BRAKE, Authority.CONTROLLER,
             "Brake override: null the velocity now, whatever is flown."),
-    Command(8, "safe", CommandClass.MODE_CHANGE, Authority.CONTROLLER, "Go to SAFE."),
+    Command(8, "safe", CommandClass.SAFER, Authority.CONTROLLER, "Go to SAFE."),
     Command(9, "safe_acknowledge", CommandClass.STATUS, Authority.SAFETY, "Acknowledge the latched reasons of SAFE."),
     Command(10, "safe_exit", CommandClass.MODE_CHANGE, Authority.SAFETY,
             "Leave SAFE for Idle if every exit condition holds."),
@@ -222,6 +227,26 @@ _COMMANDS = (
             "Rates of sensors and computing while energy is no question.", (
                 Argument("profile", Kind.CHOICE, "-", "profile", choices=("fast", "balanced", "eco")),
             )),
+    Command(25, "monitor_enable", CommandClass.MODE_CHANGE, Authority.SAFETY,
+            "Let a monitor of the fault table judge, or not; a fault that stood is cleared when it is switched off.", (
+                Argument("name", Kind.TEXT, "-", "fault of the table, with its device or bus where it has one a unit"),
+                Argument("enabled", Kind.FLAG, "-", "it judges"),
+            )),
+    Command(26, "monitor_reset_counters", CommandClass.STATUS, Authority.ENGINEER,
+            "Set counters and high-water marks of all monitors to zero."),
+    Command(27, "fault_clear", CommandClass.MODE_CHANGE, Authority.SAFETY,
+            "Clear a latched fault whose condition no longer holds.", (
+                Argument("name", Kind.TEXT, "-", "fault of the table, with its device or bus where it has one a unit"),
+            )),
+    Command(28, "param_set", CommandClass.STATUS, Authority.CONTROLLER,
+            "Stage a value of a parameter; nothing changes until param_activate.", (
+                Argument("name", Kind.TEXT, "-", "parameter"),
+                Argument("value", Kind.TEXT, "-", "value, as text; its type and range are the parameter's"),
+            )),
+    Command(29, "param_activate", CommandClass.MODE_CHANGE, Authority.CONTROLLER,
+            "Make the staged values those that are flown, all or none, and store them."),
+    Command(30, "param_rollback", CommandClass.MODE_CHANGE, Authority.CONTROLLER,
+            "Go back to the values before the last param_activate."),
 )
 COMMANDS: dict[str, Command] = {command.name: command for command in _COMMANDS}
 
@@ -301,6 +326,20 @@ TELEMETRY: tuple[Channel, ...] = (
     Channel(72, "budget", _K.TABLE, "1", "energy tokens: held now, granted, queued, refused and overrun since start"),
     Channel(73, "energy_j", _K.TABLE, "J", "books since start: sources, loads, losses, stores, unexplained"),
     Channel(74, "computer_c", _K.NUMBER, "deg C", "flight computer"),
+    Channel(75, "faults", _K.LIST, "-", "faults of the table that stand"),
+    Channel(76, "fault_trips", _K.TABLE, "1", "how often each fault has tripped since its counters were reset"),
+    Channel(77, "fault_worst", _K.TABLE, "-", "value furthest into each fault's direction, in its quantity's unit"),
+    Channel(78, "safe_reasons", _K.LIST, "-", "why the craft is in SAFE, in the order in which the reasons came"),
+    Channel(79, "safe_open", _K.LIST, "-", "exit conditions that do not hold; empty outside SAFE"),
+    Channel(80, "imu", _K.TEXT, "-", "inertial unit that is flown"),
+    Channel(81, "commands", _K.TABLE, "1", "since start: given, waiting for effect, dropped, displaced, repeated"),
+    Channel(82, "guard_alerts", _K.TABLE, "1", "guard alerts since start, by severity"),
+    Channel(83, "guard_rules", _K.TABLE, "1", "guard alerts since start, by rule; rules without one are left out"),
+    Channel(84, "guard_active", _K.TABLE, "1", "pairs of rule and track that held when last judged, by severity"),
+    Channel(85, "guard_tracks", _K.NUMBER, "1", "tracked and coasting tracks of the last frame"),
+    Channel(86, "guard_quality", _K.NUMBER, "1", "their mean quality"),
+    Channel(87, "guard_left_out", _K.TABLE, "1", "contacts undecided, late, clock steps, overflow, dropped, untimely"),
+    Channel(88, "start", _K.NUMBER, "1", "number of this start, which requests from outside must name"),
 )
 
 

@@ -31,11 +31,12 @@ Started = tuple[FlyProfile | FlyOverride | None, tuple[Code, ...], str]
 
 
 class Burns:
-    """Open-loop burns of one craft. ``budget`` knows charge, heat and failed nozzles; ``ceiling`` what 100 % is."""
+    """Open-loop burns of one craft. ``budget`` knows charge, heat and failed nozzles; ``ceiling`` what 100 % is;
+    ``limits`` are those of the laws made from now on."""
 
     def __init__(self, body: BodyConfig, allocator: Allocator, limits: GuidanceLimits, journal: Journal) -> None:
         self._body = body
-        self._limits = limits
+        self.limits = limits
         self._journal = journal
         self.budget = BurnBudget(body, allocator)
         self.ceiling = AllocatorCeiling(body, allocator)
@@ -52,7 +53,7 @@ class Burns:
         answer = self.budget.accept(profile, self.ceiling, nav.quaternion, nav.velocity)
         if answer:
             return None, codes_of(answer), _words(answer)
-        return FlyProfile(self._limits, profile, self.ceiling, self.budget.needs, self.budget), (), ""
+        return FlyProfile(self.limits, profile, self.ceiling, self.budget.needs, self.budget), (), ""
 
     def arm(self, now_ns: int, source: str) -> None:
         """Let the override through for a minute."""
@@ -64,10 +65,14 @@ class Burns:
         """Take the arming of the override back."""
         self._armed_until_ns = 0
 
+    def armed(self, now_ns: int) -> bool:
+        """Whether the override is let through."""
+        return now_ns < self._armed_until_ns
+
     def override(self, arguments: Mapping[str, Any], now_ns: int, nav: NavState) -> Started:
         """The law of one raw wrench: armed, within the body's limits, and its residual told."""
         wrench, duration = arguments["wrench"], arguments["duration_s"]
-        if now_ns >= self._armed_until_ns:
+        if not self.armed(now_ns):
             return None, (Code.OVERRIDE_NOT_ARMED,), "give override_arm first"
         needed = self.budget.taken = self.budget.wrench_needs(wrench, duration)
         answer = self.budget.answer(None, needed)
@@ -85,7 +90,7 @@ class Burns:
             return None, codes_of(answer), f"{_words(answer)}; {residual}"
         self._journal.event(now_ns, Code.OVERRIDE_FIRED, Severity.WARNING, f"{list(wrench)} for {duration:g} s: "
                             f"{residual}")
-        return FlyOverride(self._limits, self._body, wrench, duration), (), residual
+        return FlyOverride(self.limits, self._body, wrench, duration), (), residual
 
 
 def _words(answer: Answer) -> str:

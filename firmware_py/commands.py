@@ -1,7 +1,7 @@
-"""Commands: validated by the dictionary, gated by fdir, executed once; every stage is an event with its reasons.
+"""Commands as they arrive: who asks, what for, until when; and what the dictionary makes of them.
 
-The life of a command here: requested, then rejected or allowed, then done by the flight software (effect). An
-acknowledgement is never an effect: ``allowed`` says only that the craft will try.
+A request is sealed, gated by fdir and carried out at most once (``firmware_py/command_desk.py``); every stage of its
+life is a record. ``allowed`` says only that the craft will try.
 """
 
 from __future__ import annotations
@@ -11,24 +11,83 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Any
 
-from comms.dictionary import COMMANDS, CommandRefused, validate
+from comms.dictionary import COMMANDS, Authority, CommandRefused, validate
 from fdir.codes import Code
+from fdir.lifecycle import Stage as CommandState
 from firmware_py.gnc.thrust_profile import ProfileError, profile_of
 
-__all__ = ["PROFILES", "CommandRecord", "CommandState", "Order", "parse", "understand"]
+__all__ = [
+    "ONBOARD", "PROFILES", "CommandRecord", "CommandRequest", "CommandState", "Confirmation", "Order", "Priority",
+    "Source", "onboard", "parse", "understand",
+]
 
 PROFILES = frozenset(name for name, command in COMMANDS.items() if any(a.name == "segments" for a in command.arguments))
 """Commands whose arguments are a thrust profile."""
 
 
 @unique
-class CommandState(StrEnum):
-    """Stages of a command's life that this version knows."""
+class Source(StrEnum):
+    """Kind of sender."""
 
-    REJECTED = "rejected"
-    ALLOWED = "allowed"
-    EFFECT_CONFIRMED = "effect_confirmed"
-    EFFECT_TIMEOUT = "effect_timeout"
+    OPERATOR = "operator"
+    QIKI = "QIKI"
+    SAFE = "SAFE"
+    MODULE = "module"
+    SCRIPT = "script"
+    EXTERNAL = "external"
+
+
+ONBOARD = frozenset({Source.SAFE, Source.SCRIPT})
+"""Senders inside this program: they have no sequence of their own, and nobody can repeat what they say."""
+
+
+@unique
+class Priority(StrEnum):
+    """An emergency does not wait for the pause between two commands of its class."""
+
+    NORMAL = "normal"
+    URGENT = "urgent"
+    EMERGENCY = "emergency"
+
+
+@unique
+class Confirmation(StrEnum):
+    """What the operator has said of it."""
+
+    NONE = "none"
+    REQUIRED = "required"
+    CONFIRMED = "confirmed"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRequest:
+    """One request, as whoever took it in vouches for it.
+
+    ``authenticated``, ``authority`` and ``source`` are the word of the link that checked the sender, never the sender's
+    own; no link may say ``SAFE`` or ``script``.
+    ``sequence`` rises with every request of one sender; ``not_after_ns`` is the last moment (flight clock) at which it
+    may be carried out. A command that has an argument ``confirmed`` is confirmed by that alone.
+    """
+
+    command_id: str
+    name: str
+    arguments: Mapping[str, Any]
+    source: Source
+    authority: Authority
+    authenticated: bool
+    sender: str = ""
+    """Name of the sender; the source's if empty."""
+    sequence: int | None = None
+    priority: Priority = Priority.NORMAL
+    not_after_ns: int | None = None
+    confirmation: Confirmation = Confirmation.NONE
+    start: int | None = None
+    """Start that it is meant for (channel ``start``): flight clock and sequences begin anew with each."""
+
+    @property
+    def who(self) -> str:
+        """The sender, for records."""
+        return self.sender or self.source.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +112,18 @@ class CommandRecord:
     codes: tuple[Code, ...]
     detail: str
     arguments: Mapping[str, Any]
+
+
+def onboard(number: int, name: str, arguments: Mapping[str, Any], sender: str) -> CommandRequest:
+    """A request of the program itself, for instance a step of its mission.
+
+    It counts as authenticated, with every authority, and as confirmed: the mission file was checked as a whole before
+    it was loaded, by whoever may start the program, and nothing reaches this place over a link.
+    """
+    return CommandRequest(
+        f"onboard-{number}", name, arguments, Source.SCRIPT, Authority.SAFETY, True, sender,
+        confirmation=Confirmation.CONFIRMED,
+    )
 
 
 def understand(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from comms.dictionary import Authority
 from fdir.codes import Code
 from fdir.facts import Facts
 from fdir.modes import Motion
 from fdir.supervisor import Directives, Supervisor
 from firmware_py.burn_budget import BurnBudget
 from firmware_py.commander import Commander
-from firmware_py.commands import CommandRecord, CommandState
+from firmware_py.commands import CommandRecord, CommandRequest, CommandState, Source
 from firmware_py.gnc.allocation import Allocator
 from firmware_py.gnc.authority import force_ceiling_n
 from firmware_py.gnc.burn_needs import AllocatorCeiling
@@ -26,7 +27,7 @@ from firmware_py.gnc.relative_navigation import RelativeState
 from firmware_py.gnc.thrust_modes import ThrustMode
 from firmware_py.gnc.thrust_profile import Level, Segment, ThrustProfile
 from firmware_py.journal import NoJournal
-from firmware_py.mission import Sequencer, StepConfig
+from firmware_py.mission import Sequencer, StepConfig, StepOutcome
 from hal.frames import (
     IDENTITY,
     Vec3,
@@ -40,9 +41,11 @@ from hal.frames import (
 )
 from hal.profile import load_body
 from hal.reading import Quality, Reading
+from tests.fdir.rows import shipped
 
 SECOND = 1_000_000_000
 BODY = load_body("qiki-t")
+MONITORS = shipped()
 ALLOCATOR = Allocator(BODY)
 SUN: Vec3 = (0.0, 1.0, 0.0)
 FREE = Directives(shut_valves=False, bar_burns=False, masked_nozzles=frozenset(), detumble=False)
@@ -60,7 +63,7 @@ class Bridge:
 
     def __init__(self, facts: Callable[..., Facts], steps: tuple[StepConfig, ...] = ()) -> None:
         self._facts = facts
-        self.supervisor = Supervisor(tuple(nozzle.cluster for nozzle in BODY.propulsion.nozzles))
+        self.supervisor = Supervisor(tuple(nozzle.cluster for nozzle in BODY.propulsion.nozzles), MONITORS)
         self.journal = NoJournal()
         self.sequencer = Sequencer(steps)
         self.commander = Commander(BODY, ALLOCATOR, self.supervisor, self.sequencer, self.journal, SUN)
@@ -119,7 +122,68 @@ def test_an_order_changes_mode_and_law(
     assert (record.state, record.codes) == (CommandState.ALLOWED, ())
     assert bridge.motion is motion
     assert bridge.guide().phase is phase
-    assert bridge.journal.commands == [record]
+    assert [r.state for r in bridge.journal.commands if r.number == record.number] == [
+        CommandState.REQUESTED, CommandState.VALIDATION_PENDING, CommandState.ALLOWED, CommandState.PUBLISH_PENDING,
+        CommandState.PUBLISHED, CommandState.ACK_ACCEPTED, CommandState.EFFECT_PENDING,
+    ]
+    assert record in bridge.journal.commands
+
+
+def test_a_request_from_outside_goes_over_the_same_desk(bridge: Bridge) -> None:
+    request = CommandRequest("a", "safe_exit", {}, Source.OPERATOR, Authority.CONTROLLER, True, sequence=1)
+    record = bridge.commander.take(request, bridge.t_ns, bridge.nav, bridge.facts)
+    assert record.codes == (Code.CMD_UNAUTHORIZED, Code.CMD_CONFIRMATION_REQUIRED)
+    hold = dataclasses.replace(request, command_id="b", name="hold", sequence=2)
+    assert bridge.commander.take(hold, bridge.t_ns, bridge.nav, bridge.facts).codes == ()
+    assert bridge.commander.take(hold, bridge.t_ns, bridge.nav, bridge.facts).number == 2
+    assert bridge.commander.flown.number == 2
+
+
+def test_monitors_are_switched_and_faults_cleared_by_command(bridge: Bridge) -> None:
+    name = bridge.supervisor.bank.states[0].monitor.name
+    give = bridge.commander.order
+    assert give("monitor_enable", {"name": name, "enabled": False}, "t", 0, bridge.nav, bridge.facts).codes == ()
+    assert not bridge.supervisor.bank.states[0].enabled
+    assert give("fault_clear", {"name": "none"}, "t", 0, bridge.nav, bridge.facts).codes == (
+        Code.CMD_VALIDATION_FAILED,
+    )
+    assert give("param_activate", {}, "t", 0, bridge.nav, bridge.facts).codes == (Code.NOT_IMPLEMENTED,)
+
+
+def test_an_effect_is_confirmed_by_what_is_seen_in_a_step(bridge: Bridge) -> None:
+    number = bridge.order("hold").number
+    bridge.commander.step(bridge.t_ns, bridge.nav, bridge.facts)
+    assert bridge.journal.commands[-1].state is CommandState.EFFECT_PENDING
+    bridge.wait(5.0)
+    bridge.commander.step(bridge.t_ns, bridge.nav, bridge.facts)
+    assert [r.state for r in bridge.journal.commands if r.number == number][-2:] == [
+        CommandState.EFFECT_CONFIRMED, CommandState.AUDITED,
+    ]
+
+
+def test_every_step_of_a_mission_has_an_id_of_its_own(facts: Callable[..., Facts]) -> None:
+    twice = [StepConfig(name=f"s{n}", command="hold", wait_for="nothing") for n in range(3)]
+    bridge = Bridge(facts, steps(*twice))
+    for _ in range(6):
+        bridge.commander.step(bridge.t_ns, bridge.nav, bridge.facts)
+    assert [record.outcome for record in bridge.commander.records] == [StepOutcome.DONE] * 3
+    allowed = [r.number for r in bridge.journal.commands if r.state is CommandState.ALLOWED]
+    assert allowed == [1, 2, 3]
+    assert bridge.commander.desk.repeated == 0
+
+
+def test_a_step_that_gave_no_burn_is_not_blamed_for_one(facts: Callable[..., Facts]) -> None:
+    burn = {"duration_s": 5, "level_pct": 20, "direction": "+x"}
+    bridge = Bridge(facts, steps(
+        StepConfig(name="burn", command="burn", arguments=burn, wait_for="nothing"),
+        StepConfig(name="quiet", command="emission", arguments={"level": "silent"}, wait_for="SAFE", timeout_s=60.0),
+    ))
+    for _ in range(3):
+        bridge.commander.step(bridge.t_ns, bridge.nav, bridge.facts)
+    bridge.guide()
+    assert bridge.commander.step_name == "quiet"
+    bridge.guide(BARRED)
+    assert bridge.commander.step_name == "quiet"
 
 
 def test_every_reason_against_a_burn_is_given_at_once(bridge: Bridge) -> None:
@@ -508,7 +572,7 @@ def test_a_masked_nozzle_takes_away_what_only_it_could_make(bridge: Bridge) -> N
 
 
 def test_a_nozzle_in_its_cooldown_counts_as_failed(bridge: Bridge) -> None:
-    bridge.commander.unavailable = lambda now_ns: 1 << 12 if now_ns < 5 * SECOND else 0
+    bridge.commander.flown.unavailable = lambda now_ns: 1 << 12 if now_ns < 5 * SECOND else 0
     burn = {"duration_s": 1, "level_pct": 100, "direction": "+z"}
     assert bridge.order("burn", **burn).codes == (Code.RCS_UNAVAILABLE,)
     bridge.t_ns = 6 * SECOND
@@ -565,6 +629,8 @@ def test_a_push_that_may_not_go_on_ends_the_burn_in_the_same_window(bridge: Brid
         bridge.nav = dataclasses.replace(RESTING, rate=(0.0, radians(6.0), 0.0))
     elif spoiled == "mode":
         bridge.world = {"speed_m_s": 1.0, "joint_locked_unrated": True}
+    else:
+        bridge.supervisor.report("bus-under-voltage", True, bridge.facts)
     target = bridge.guide(BARRED if spoiled == "bus" else FREE)
     assert target.push_n is None
     code = {"bus": Code.BUS_UNSTABLE, "rate": Code.RATE_LIMIT, "mode": Code.BAYONET_UNSAFE}[spoiled]
@@ -921,7 +987,7 @@ def test_any_law_s_push_is_taken_out_by_what_stands_against_it(
     facts: Callable[..., Facts], monkeypatch: pytest.MonkeyPatch, against: str
 ) -> None:
     law = Pusher()
-    monkeypatch.setattr("firmware_py.commander.Detumble", lambda *_: law)
+    monkeypatch.setattr("firmware_py.command_laws.Detumble", lambda *_: law)
     bridge = Bridge(facts)
     bridge.order("detumble")
     if against == "rate":

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from comms.dictionary import COMMANDS
+from comms.dictionary import COMMANDS, Authority
 from fdir.codes import Code
-from firmware_py.commands import CommandRecord, CommandState, Order, parse
+from firmware_py.commands import (
+    ONBOARD,
+    CommandRecord,
+    CommandRequest,
+    CommandState,
+    Confirmation,
+    Order,
+    Priority,
+    Source,
+    onboard,
+    parse,
+)
 
 
 def test_an_order_carries_number_source_and_converted_arguments() -> None:
@@ -32,3 +45,19 @@ def test_a_refusal_keeps_what_was_asked_and_says_what_is_allowed() -> None:
     assert record.codes == (Code.CMD_VALIDATION_FAILED,)
     assert "-180..180" in record.detail
     assert record.arguments == {"axis": [0, 0, 1], "angle_deg": 500}
+
+
+def test_a_request_is_of_its_sender_or_else_of_its_source() -> None:
+    request = CommandRequest("a", "hold", {}, Source.EXTERNAL, Authority.VIEWER, True)
+    assert (request.who, dataclasses.replace(request, sender="tablet").who) == ("external", "tablet")
+    assert (request.sequence, request.not_after_ns) == (None, None)
+    assert (request.priority, request.confirmation) == (Priority.NORMAL, Confirmation.NONE)
+
+
+def test_the_program_s_own_request_is_trusted_and_its_id_is_its_number() -> None:
+    request = onboard(12, "hold", {"a": 1}, "script")
+    assert request == CommandRequest(
+        "onboard-12", "hold", {"a": 1}, Source.SCRIPT, Authority.SAFETY, True, "script",
+        confirmation=Confirmation.CONFIRMED,
+    )
+    assert frozenset({Source.SAFE, Source.SCRIPT}) == ONBOARD

@@ -60,12 +60,13 @@ def lag(step: Quaternion, dt_s: float) -> tuple[Array, Array]:
 class AttitudeCovariance:
     """The covariance of an attitude filter's 15 errors. Nothing is known of the attitude at first."""
 
-    __slots__ = ("_growth", "_most", "_phi", "matrix")
+    __slots__ = ("_growth", "_most", "_phi", "_start", "matrix")
 
     def __init__(self, noise: GyroNoise) -> None:
         by_rows = np.where(EYE3 > 0.0, noise.scale, noise.misalignment_rad).ravel()
         self.matrix: Array = np.diag(np.concatenate([[pi] * 3, [noise.bias_start_rad_s] * 3, by_rows]) ** 2)
         """15 x 15, rad2, rad2/s2 and 1."""
+        self._start: Array = self.matrix.diagonal().copy()
         # No angle is less known than pi; of the others no more can be unknown than at start.
         self._most: Array = self.matrix.diagonal() * np.repeat([1.0, 100.0, 1.0], [3, 3, 9])
         walks = [noise.random_walk_rad_rts, noise.bias_walk_rad_s_rts, noise.matrix_walk_rts]
@@ -92,6 +93,16 @@ class AttitudeCovariance:
         """Admit further error, one sigma per axis."""
         self.matrix.flat[ANGLES] += angle_rad**2
         self.matrix.flat[BIASES] += bias_rad_s**2
+        self._bound()
+
+    def forget_gyro(self, bias_rad_s: float) -> None:
+        """Another gyro from now on: nothing of it is known but the spread of its bias, scale and axes at start."""
+        p = self.matrix
+        p[3:, :] = 0.0
+        p[:, 3:] = 0.0
+        variances = self._start[3:].copy()
+        variances[:3] = bias_rad_s**2
+        p[3:, 3:] = np.diag(variances)
         self._bound()
 
     def restart(self, angle: npt.NDArray[np.floating], reach: Array | None = None) -> None:

@@ -152,6 +152,11 @@ class AttitudeLaw:
         if self._asked is not None:
             self._owed = subtract(self._asked, (impulse[3], impulse[4], impulse[5]))
 
+    def settle_for(self, torque: Vec3) -> None:
+        """Only this part (N m s) of what ``torque_impulse`` found wanting can be made: the rest is neither owed nor a
+        reason to fire for less."""
+        self._asked = torque
+
     def share(self, torque: tuple[float, ...]) -> tuple[float, float]:
         """Change of rate (rad/s) by a torque impulse (N m s), and by all that ``torque_impulse`` found wanting before
         its limit."""

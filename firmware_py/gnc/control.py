@@ -238,7 +238,9 @@ class Controller:
         torque = self._attitude.torque_impulse(nav, turn)
         force = self._force_impulse(nav, middle, velocity, target, failed)
         if failed and target.mode is not ThrustMode.ADAPTIVE and self._allocator.peak((*force, *torque), failed) == inf:
-            torque = self._authority.attainable(torque, failed)
+            whole, torque = torque, self._authority.attainable(torque, failed)
+            if torque != whole:
+                self._attitude.settle_for(torque)
         if target.mode is ThrustMode.BRAKE:
             force = self._beside(force, torque, failed)
         else:

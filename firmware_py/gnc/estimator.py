@@ -70,6 +70,11 @@ MAX_IMPULSE = 1e6
 ZERO: Vec3 = (0.0, 0.0, 0.0)
 NO_INNOVATIONS = InnovationWindow()
 
+SPARE_MOST_RAD_S = radians(3.0)
+"""Difference of rates that is no bias of any unit."""
+SPARE_BIAS_RAD_S = radians(1.0)
+"""Bias at start of a unit that was not flown before, one sigma: twice what small MEMS gyros have at turn-on."""
+
 
 class Consistency(NamedTuple):
     """How well recent innovations fit the filters' own sigmas, by sensor."""
@@ -142,6 +147,7 @@ class Estimator:
         self.gravity = body.environment == "air_bearing" if gravity is None else gravity
         self.refusals: dict[Refusal, int] = no_refusals()
         """Inputs not used, by reason, of the estimator and all its parts."""
+        self._body = body
         self.filter = Mekf(gyro, self.refusals)
         self.observer = RateObserver(body, refusals=self.refusals)
         self.navigation = Navigation(body, imu_position_m, self.gravity, accel, self.refusals)
@@ -205,6 +211,27 @@ class Estimator:
             self._force_count += 1
             self._force_size += abs(hypot(force[0], force[1], force[2]) - STANDARD_GRAVITY)
         return True
+
+    def change_imu(
+        self, imu_position_m: Vec3, sample: Vec3 | None = None, bias: Vec3 | None = None, doubt_rad: float = 0.0
+    ) -> None:
+        """Another inertial unit from now on: its biases are learnt anew, attitude and position are kept.
+
+        ``bias``: what is known of its bias (rad/s). If nothing is, ``sample``: its first rate (rad/s), where the rate
+        so far is to be trusted: the difference is its bias then. ``doubt_rad``: what the last unit may have turned the
+        attitude by wrongly before it was found out; without it that would be taken for bias of the new one.
+        """
+        self._nav = None
+        if bias is None and sample is not None:
+            bias = subtract(sample, self.observer.rate)
+        if bias is None or max(map(abs, bias)) > SPARE_MOST_RAD_S:
+            self.filter.change_gyro(ZERO, SPARE_BIAS_RAD_S)
+        else:
+            self.filter.change_gyro(bias, self.filter.noise.bias_start_rad_s)
+        self.filter.inflate(doubt_rad)
+        self._sigma_attitude = self.filter.sigma_attitude_rad
+        self._sigma_bias = self.filter.sigma_bias_rad_s
+        self.navigation.change_imu(self._body, imu_position_m)
 
     def coast(self, now_ns: int, dt_s: float, expected: TickImpulse | None = None) -> None:
         """One tick without an inertial sample: model only, and the uncertainty grows accordingly."""

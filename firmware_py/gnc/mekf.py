@@ -191,6 +191,16 @@ class Mekf:
         self.predict_covariance()
         self._errors.inflate(angle_rad, bias_rad_s)
 
+    def change_gyro(self, bias: Vec3, bias_rad_s: float) -> None:
+        """Another gyro from the next sample on, of a bias (rad/s) known to one sigma: what was learnt of the last is
+        void, the attitude is not."""
+        self.predict_covariance()
+        self.bias = bias
+        self.distortion = (0.0,) * 9
+        self._undistort = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+        self._learnt.clear()
+        self._errors.forget_gyro(bias_rad_s)
+
     @property
     def integrated(self) -> Quaternion:
         """Body to the attitude at start by the gyro alone: turned by no correction."""

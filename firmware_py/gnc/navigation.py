@@ -113,6 +113,15 @@ class Navigation:
         self._fused: Vec3 = (0.0, 0.0, 0.0)
         self._last_arm: Vec3 = (0.0, 0.0, 0.0)
 
+    def change_imu(self, body: BodyConfig, imu_position_m: Vec3) -> None:
+        """Another inertial unit from the next sample on, at another place and of unknown bias."""
+        # A push under way is blended anew: its sums are of the place and the bias of the last unit.
+        self._end_burst()
+        com = body.mass.centre_of_mass_m
+        self._arm = (imu_position_m[0] - com[0], imu_position_m[1] - com[1], imu_position_m[2] - com[2])
+        self.bias = self._smooth = (0.0, 0.0, 0.0)
+        self.bias_variance = self._noise.bias_start_m_s2**2
+
     @property
     def sigma_position_m(self) -> float:
         """One sigma, one axis."""

@@ -98,6 +98,9 @@ TELLS = 0.1
 UNKNOWN = 1e8
 """Variance of momentum at the start, in variances of one block's mean."""
 
+COLLINEAR = 0.9
+"""Cosine between two nozzles' pushes from which on one's fault looks like the other's."""
+
 
 @unique
 class NozzleFault(Enum):
@@ -147,6 +150,7 @@ class ThrusterFaultDetector:
         planar = body.environment == "air_bearing"
         count = self._count = len(prop.nozzles)
         self._timeline = PulseTimeline(count, prop.valve_latency_ms * 1e-3, prop.min_on_ms * 1e-3)
+        self._body = body
         self._model_geometry(body, imu_position_m, planar)
         self._gyro_noise = self._momentum_of @ self._momentum_of.T * gyro_sample_rad_s**2
         self._walk = self._momentum_of @ self._momentum_of.T * RATE_WALK_RAD_S_RTS**2
@@ -179,6 +183,7 @@ class ThrusterFaultDetector:
         """Times that ticks were missing between two."""
         self._stuck = np.zeros(count)
         self._excluded = np.zeros(count)
+        self._shut_off = 0
         self._unsure_until = -1.0
         self._unsure = np.zeros(count, dtype=bool)
         self._origin: int | None = None
@@ -225,6 +230,9 @@ class ThrusterFaultDetector:
         self._push = wrench[:3][self._push_axes] + self._lever @ wrench[3:]
         self._torque = wrench[3:][self._turn_axes]
         self._reach = 2.0 * np.concatenate([np.abs(self._push).sum(axis=1), np.abs(self._torque).sum(axis=1)])
+        felt_by_all = np.vstack([self._push / np.abs(self._push).max(), self._torque / np.abs(self._torque).max()])
+        felt_by_all /= np.maximum(np.linalg.norm(felt_by_all, axis=0), 1e-12)
+        self._cosine: Array = felt_by_all.T @ felt_by_all
         self._momentum_of = inertia[self._turn_axes][:, self._turn_axes]
 
     def _indistinguishable(self) -> list[list[int]]:
@@ -248,6 +256,16 @@ class ThrusterFaultDetector:
         self._scale_cov[nozzle] = self._scale_cov[:, nozzle] = 0.0
         self._scale_cov[nozzle, nozzle] = THRUST_SHARE**2
         self._restart()
+
+    def shut_off(self, nozzles: int) -> None:
+        """Mask of the nozzles behind a shut isolation valve: they push no more, stuck open or not, and are not judged.
+
+        What was pushed until the valve had shut is anyone's guess, so the momentum begins anew.
+        """
+        if nozzles != self._shut_off:
+            self._shut_off = nozzles
+            self._start_over()
+            self._restart()
 
     def start_window(self, now_ns: int, plan: PulsePlan) -> list[ThrusterVerdict]:
         """Begin the window of ``plan``. Pulses of the last one that have not begun never happen, those that run end now
@@ -304,6 +322,15 @@ class ThrusterFaultDetector:
         self._new_block()
         return self._next()
 
+    def change_imu(self, imu_position_m: Vec3) -> None:
+        """Another inertial unit from the next tick on: another lever arm and offset, and what was summed is void."""
+        self._model_geometry(self._body, imu_position_m, self._body.environment == "air_bearing")
+        self._alike = self._indistinguishable()
+        self._offset = np.zeros(3)
+        self._offset_blocks = 0
+        self._start_over()
+        self._restart()
+
     def rebias(self, change: Vec3) -> None:
         """The rates from now on are larger by ``change`` (rad/s) because another bias is taken off them, not because
         the craft turns otherwise: on a light craft with small nozzles the first corrections look like pushes."""
@@ -351,7 +378,7 @@ class ThrusterFaultDetector:
         if fired:
             unsure += (on * PULSE_SHARE) ** 2
         if self.reported:
-            unsure += (self._excluded * on) ** 2 + (self._stuck * length) ** 2 + (self._unsure * on) ** 2
+            unsure += (self._excluded * on) ** 2 + (self._pushing() * length) ** 2 + (self._unsure * on) ** 2
         rows = len(self._push_axes) if forced else 0
 
         # Signatures of all nozzles: what is measured of commanded pushes, and what they leave in the momentum.
@@ -583,8 +610,17 @@ class ThrusterFaultDetector:
         self._missed = np.zeros(self._count, dtype=np.int64)
         self._alive = False
         self._chance = np.zeros(self._hypotheses)
-        columns = np.array([not self.reported >> n & 1 for n in range(self._count)])
-        self._open = np.concatenate([columns, columns, self._shared, columns, columns])
+        off = np.array([not (self.reported | self._shut_off) >> n & 1 for n in range(self._count)])
+        on = off.copy()
+        for stuck in self._pushing().nonzero()[0].tolist():
+            # How strongly a stuck nozzle pushes is not known: what opposes it cannot be told from a failed opponent.
+            off &= self._cosine[stuck] > -COLLINEAR
+            on &= self._cosine[stuck] < COLLINEAR
+        self._open = np.concatenate([off, off, self._shared, on, on])
+
+    def _pushing(self) -> Array:
+        """1 for every nozzle that is stuck open and not shut off."""
+        return self._stuck * np.array([not self._shut_off >> n & 1 for n in range(self._count)])
 
 
 def _product(rows: tuple[Vec3, ...], v: Vec3) -> Vec3:

@@ -94,3 +94,53 @@ def test_a_late_start_knows_how_far_the_bias_may_have_led() -> None:
     # 0.25 deg/s over 2 s; about the axis of the turn with 20 deg of a scale of 0.15 %.
     assert covariance.matrix[2, 2] == pytest.approx(radians(0.5) ** 2 + (1.5e-3 * radians(20.0)) ** 2 + 1e-8, rel=1e-3)
     assert np.linalg.eigvalsh(covariance.matrix)[0] > 0.0
+
+
+def learnt(seed: int) -> AttitudeCovariance:
+    """A covariance whose states have all grown together: seconds of turning and observations of single axes."""
+    rng = np.random.default_rng(seed)
+    covariance = AttitudeCovariance(GyroNoise())
+    covariance.restart(np.eye(3) * 1e-4)
+    for _ in range(20):
+        x, y, z = (0.2 * rng.standard_normal(3)).tolist()
+        covariance.predict(quaternion_from_rotation_vector((x, y, z)), 1.0)
+        h = np.zeros((1, STATES))
+        h[0, :3] = rng.standard_normal(3)
+        r = np.array([[1e-7]])
+        gain, _ = covariance.gain(h, r, 0.0)
+        covariance.update(gain, h, r, 0.0)
+    return covariance
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("sigma", [radians(0.25), radians(1.0)])
+def test_of_another_gyro_only_the_start_is_known_and_the_attitude_is_kept(seed: int, sigma: float) -> None:
+    covariance = learnt(seed)
+    before = covariance.matrix.copy()
+    assert np.abs(before[:3, 3:]).max() > 0.0
+    start = AttitudeCovariance(GyroNoise()).matrix.diagonal()
+    covariance.forget_gyro(sigma)
+    after = covariance.matrix
+    assert (after[:3, :3] == before[:3, :3]).all()
+    assert not after[:3, 3:].any()
+    assert not after[3:, :3].any()
+    assert after[3:, 3:] == pytest.approx(np.diag(np.concatenate([[sigma**2] * 3, start[6:]])), rel=1e-12)
+    assert np.linalg.eigvalsh(after)[0] > 0.0
+    assert covariance.sigma_bias_rad_s == pytest.approx(sigma)
+
+
+def test_no_more_of_another_gyros_bias_can_be_unknown_than_of_any() -> None:
+    covariance = learnt(9)
+    covariance.forget_gyro(1.0)
+    assert covariance.sigma_bias_rad_s == pytest.approx(10.0 * GyroNoise().bias_start_rad_s)
+    assert np.linalg.eigvalsh(covariance.matrix)[0] > 0.0
+
+
+def test_what_another_gyros_bias_does_to_the_attitude_grows_from_its_change_on() -> None:
+    covariance = learnt(3)
+    sigma, seconds = radians(1.0), 2.0
+    before = covariance.matrix[0, 0]
+    covariance.forget_gyro(sigma)
+    covariance.predict(IDENTITY, seconds)
+    assert covariance.matrix[0, 0] - before == pytest.approx((sigma * seconds) ** 2, rel=1e-3)
+    assert covariance.matrix[0, 3] == pytest.approx(-(sigma**2) * seconds, rel=1e-3)

@@ -295,3 +295,16 @@ def test_a_weak_craft_is_not_left_turning_because_a_window_does_little() -> None
     nav = replace(NAV, rate=(0.0, radians(-2.0), 0.0))
     assert control.update(0, nav, target).rate_tolerance > radians(0.5)
     assert control.update(250_000_000, nav, target, 0x0F00).rate_tolerance < radians(0.2)
+
+
+def test_an_error_about_a_lost_axis_is_no_reason_to_fire_for_less() -> None:
+    nav = off(radians(8.0), radians(0.05), 0.0)
+    whole = Controller(BODY, ALLOCATOR).update(0, nav, HOLD)
+    # Without cluster B nothing rolls the craft without a push (CANON section 3).
+    left = Controller(BODY, ALLOCATOR).update(0, nav, HOLD, 0x00F0)
+    assert whole.impulse[3] != 0.0
+    assert left.impulse[3] == 0.0
+    assert left.impulse[4] != 0.0
+    # The little that is left of the demand is worth no pulses: it is judged by its own tolerance.
+    rate = abs(left.impulse[4]) / 305.0
+    assert left.rate_tolerance > 2.0 * rate

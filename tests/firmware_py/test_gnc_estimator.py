@@ -19,6 +19,7 @@ from hal.frames import (
     IDENTITY,
     Quaternion,
     Vec3,
+    add,
     conjugate,
     euler_from_quaternion,
     multiply,
@@ -27,6 +28,8 @@ from hal.frames import (
     rotate,
     rotate_inverse,
     rotation_angle,
+    scale,
+    subtract,
 )
 from hal.profile.loader import load_body
 
@@ -541,3 +544,116 @@ def test_no_order_of_bad_inputs_raises_or_leaves_anything_but_finite(
     assert np.linalg.eigvalsh(p)[0] > 0.0
     assert all(count >= 0 for count in estimator.refusals.values())
     assert isinstance(estimator.consistency.within, bool)
+
+
+# -- another inertial unit
+
+SPARE_PLACE: Vec3 = (0.2, 0.05, 0.05)
+FLOWN_BIAS: Vec3 = (radians(0.2), radians(-0.1), radians(0.15))
+TURNING: Vec3 = (0.0, 0.0, radians(2.0))
+
+
+class TwoUnits:
+    """A craft that turns steadily, flown by a unit that is exchanged."""
+
+    def __init__(self) -> None:
+        self.estimator = Estimator(load_body("qiki-t"))
+        self.bias = FLOWN_BIAS
+        self.q: Quaternion = IDENTITY
+        self.tick = 0
+
+    def sample(self) -> Vec3:
+        return add(TURNING, self.bias)
+
+    def fly(self, seconds: float, fixes: bool = True) -> None:
+        for _ in range(round(seconds * 200)):
+            self.tick += 1
+            self.q = multiply(self.q, quaternion_from_rotation_vector(scale(TURNING, TICK_S)))
+            self.estimator.on_imu(self.tick * TICK_NS, TICK_S, self.sample(), (0.0, 0.0, 0.0))
+            if self.tick % 40 == 0 and fixes:
+                self.estimator.on_attitude(self.tick * TICK_NS, self.q, 3e-4)
+            if self.tick % 10 == 0:
+                self.estimator.medium(self.tick * TICK_NS)
+
+    def off(self) -> float:
+        return rotation_angle(self.estimator.nav.quaternion, self.q)
+
+
+@pytest.mark.parametrize(
+    ("known", "sampled", "sigma_deg_s"), [(True, False, 0.25), (True, True, 0.25), (False, True, 0.25)],
+    ids=["bias_learnt", "bias_learnt_and_sample", "sample_alone"],
+)
+def test_another_unit_whose_bias_is_known_or_seen_in_its_first_sample_flies_on_smoothly(
+    known: bool, sampled: bool, sigma_deg_s: float
+) -> None:
+    craft = TwoUnits()
+    craft.fly(60.0)
+    before = craft.estimator.nav
+    craft.bias = (radians(-1.2), radians(0.8), radians(2.0))
+    craft.estimator.change_imu(
+        SPARE_PLACE, craft.sample() if sampled else None, craft.bias if known else None, radians(0.1)
+    )
+    after = craft.estimator.nav
+    assert (after.quaternion, after.position, after.velocity) == (before.quaternion, before.position, before.velocity)
+    assert after.gyro_bias == pytest.approx(craft.bias, abs=radians(0.02))
+    assert degrees(craft.estimator.filter.sigma_bias_rad_s) == pytest.approx(sigma_deg_s)
+    assert after.sigma_attitude_rad >= radians(0.1)
+    assert after.sigma_rate_rad_s > before.sigma_rate_rad_s
+    worst = 0.0
+    for _ in range(100):
+        craft.fly(0.1)
+        worst = max(worst, craft.off())
+        assert craft.estimator.nav.rate == pytest.approx(TURNING, abs=radians(0.1))
+    assert worst < radians(0.1)
+
+
+@pytest.mark.parametrize("bias", [None, (radians(3.01), 0.0, 0.0), (0.0, 0.0, radians(-3.01))])
+def test_of_another_unit_nothing_is_taken_for_bias_that_is_none(bias: Vec3 | None) -> None:
+    craft = TwoUnits()
+    craft.fly(30.0)
+    sample = None if bias is None else add(TURNING, bias)
+    for given_bias, given_sample in ((bias, None), (None, sample)):
+        craft.estimator.change_imu(SPARE_PLACE, given_sample, given_bias)
+        assert craft.estimator.nav.gyro_bias == (0.0, 0.0, 0.0)
+        assert degrees(craft.estimator.filter.sigma_bias_rad_s) == pytest.approx(1.0)
+
+
+def test_another_unit_of_unknown_bias_is_put_right_by_fixes() -> None:
+    craft = TwoUnits()
+    craft.fly(60.0)
+    craft.bias = (radians(-1.2), radians(0.8), radians(1.0))
+    craft.estimator.change_imu(SPARE_PLACE)
+    craft.fly(30.0)
+    assert craft.estimator.nav.gyro_bias == pytest.approx(craft.bias, abs=radians(0.02))
+    assert craft.off() < radians(0.05)
+    assert craft.estimator.filter.attitude_updates.refused == 0
+
+
+@pytest.mark.parametrize(("doubt_deg", "fits"), [(2.0, True), (0.0, False)])
+def test_with_the_doubt_about_the_last_unit_the_next_fix_puts_the_attitude_right(doubt_deg: float, fits: bool) -> None:
+    craft = TwoUnits()
+    craft.fly(60.0)
+    # The last unit was wrong by 4 deg/s for half a second before it was found out.
+    craft.bias = add(FLOWN_BIAS, (0.0, radians(4.0), 0.0))
+    craft.fly(0.5, fixes=False)
+    craft.bias = (radians(0.4), 0.0, 0.0)
+    craft.estimator.change_imu(SPARE_PLACE, None, craft.bias, radians(doubt_deg))
+    craft.fly(0.2)
+    assert (craft.estimator.filter.attitude_updates.refused == 0) is fits
+    assert (craft.off() < radians(0.1)) is fits
+    assert norm(subtract(craft.estimator.nav.gyro_bias, craft.bias)) < radians(0.3)
+
+
+def test_another_units_accelerometer_begins_anew_at_its_own_place() -> None:
+    craft = TwoUnits()
+    place: Vec3 = (0.0, 1.0, 0.0)
+    craft.fly(10.0)
+    craft.estimator.change_imu(place, None, FLOWN_BIAS)
+    assert craft.estimator.nav.accel_bias == (0.0, 0.0, 0.0)
+    body = load_body("qiki-t").mass.centre_of_mass_m
+    arm = (place[0] - body[0], place[1] - body[1])
+    w2 = TURNING[2] ** 2
+    for _ in range(2000):
+        craft.tick += 1
+        craft.estimator.on_imu(craft.tick * TICK_NS, TICK_S, craft.sample(), (-w2 * arm[0], -w2 * arm[1], 0.0))
+    assert craft.estimator.navigation.bias == pytest.approx((0.0, 0.0, 0.0), abs=2e-4)

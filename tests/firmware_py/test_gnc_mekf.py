@@ -357,6 +357,42 @@ def test_scale_stays_within_three_sigma_of_its_prior_whatever_is_seen() -> None:
     assert degrees(rotation_angle(filter_.quaternion, q)) < 0.1
 
 
+def test_another_gyro_keeps_the_attitude_and_learns_its_own_bias() -> None:
+    turn = Turn(11, amplitude=0.2)
+    for _ in range(200 * 60):
+        turn.step()
+    assert turn.filter.distortion != (0.0,) * 9
+    attitude, sigma = turn.filter.quaternion, turn.filter.sigma_attitude_rad
+    # The new unit's bias is known to half a degree a second, and off by one sigma about two axes.
+    known, doubt = (radians(1.0), radians(-0.6), 0.0), radians(0.5)
+    turn.bias = (known[0] + doubt, known[1] - doubt, known[2])
+    turn.filter.change_gyro(known, doubt)
+    assert turn.filter.quaternion == attitude
+    assert turn.filter.known
+    assert turn.filter.sigma_attitude_rad == pytest.approx(sigma, rel=0.01)
+    assert (turn.filter.bias, turn.filter.distortion) == (known, (0.0,) * 9)
+    assert turn.filter.sigma_bias_rad_s == pytest.approx(doubt)
+    refused = turn.filter.attitude_updates.refused
+    worst = 0.0
+    for tick in range(200 * 60):
+        turn.step()
+        if tick % 50 == 0:
+            worst = max(worst, rotation_angle(turn.filter.quaternion, turn.q))
+    assert turn.filter.attitude_updates.refused == refused
+    assert turn.filter.bias == pytest.approx(turn.bias, abs=radians(0.02))
+    assert worst < radians(1.5)
+    assert rotation_angle(turn.filter.quaternion, turn.q) < radians(0.05)
+
+
+def test_the_first_sample_of_another_gyro_is_read_by_its_own_errors() -> None:
+    filter_ = Mekf()
+    filter_.distortion = (0.01,) * 9
+    filter_.propagate(TICK_NS, TICK_S, (0.1, 0.2, 0.3))
+    filter_.change_gyro((0.01, -0.02, 0.03), radians(0.25))
+    filter_.propagate(2 * TICK_NS, TICK_S, (0.1, 0.2, 0.3))
+    assert filter_.rate == pytest.approx((0.09, 0.22, 0.27))
+
+
 def test_vectors_never_move_the_scale() -> None:
     filter_ = Mekf()
     filter_.set_attitude(IDENTITY, radians(1.0))

@@ -10,7 +10,7 @@ import pytest
 from firmware_py.gnc.consistency import Refusal
 from firmware_py.gnc.navigation import Navigation
 from firmware_py.gnc.pulse_book import TickImpulse
-from hal.frames import IDENTITY, Vec3, norm, quaternion_from_rotation_vector
+from hal.frames import IDENTITY, Vec3, norm, quaternion_from_rotation_vector, rotate
 from hal.profile.loader import load_body
 
 DT = 0.005
@@ -200,3 +200,54 @@ def test_a_burst_that_nobody_measured_is_as_unsure_as_the_model() -> None:
     assert seen.sigma_velocity_m_s < 0.004
     # Half the gross impulse at 4 %: 0.3 m/s.
     assert blind.sigma_velocity_m_s == pytest.approx(0.006, rel=0.1)
+
+
+PLACE: Vec3 = (0.2, 0.5, 0.05)
+"""Where another unit sits."""
+
+
+def felt(rate_z: float, place: Vec3, pushed: float) -> Vec3:
+    """Specific force at a unit of a craft that turns about z and is pushed along x, m/s2."""
+    com = load_body("qiki-t").mass.centre_of_mass_m
+    return (pushed - rate_z**2 * (place[0] - com[0]), -(rate_z**2) * (place[1] - com[1]), 0.0)
+
+
+def test_another_unit_begins_with_an_unknown_bias_and_position_and_velocity_are_kept() -> None:
+    body = load_body("qiki-t")
+    rng = np.random.default_rng(21)
+    nav = Navigation(body, (0.2, 0.0, 0.05), gravity=False)
+    quiet(nav, rng, 20.0, (0.03, -0.02, 0.04))
+    for _ in range(100):
+        nav.update(DT, IDENTITY, ZERO, sample(rng, (400.0 / MASS, 0.0, 0.0), nav.bias), push(400.0), 1e-3)
+    quiet(nav, rng, 1.0, nav.bias)
+    position, velocity, sigma = nav.position, nav.velocity, nav.sigma_velocity_m_s
+    start = Navigation(body, PLACE, gravity=False).bias_variance
+    nav.change_imu(body, PLACE)
+    assert (nav.position, nav.velocity, nav.sigma_velocity_m_s) == (position, velocity, sigma)
+    assert (nav.bias, nav.bias_variance) == (ZERO, start)
+    bias = (-0.05, 0.01, 0.02)
+    quiet(nav, rng, 20.0, bias)
+    assert nav.bias == pytest.approx(bias, abs=3e-3)
+    assert nav.velocity == velocity
+
+
+def test_another_units_place_counts_in_the_next_sample_also_in_the_middle_of_a_push() -> None:
+    body = load_body("qiki-t")
+    turning = radians(20.0)
+    rate = (0.0, 0.0, turning)
+    here: Vec3 = (0.2, 0.0, 0.05)
+    nav = Navigation(body, here, gravity=False)
+    for _ in range(100):
+        nav.update(DT, IDENTITY, rate, felt(turning, here, 0.0), None, 1e-3)
+    q, place = IDENTITY, here
+    truth = np.zeros(3)
+    for tick in range(1, 401):
+        before, q = q, quaternion_from_rotation_vector((0.0, 0.0, turning * tick * DT))
+        if tick == 200:
+            nav.change_imu(body, PLACE)
+            place = PLACE
+        truth += np.array(rotate(before, (400.0 / MASS * DT, 0.0, 0.0)))
+        nav.update(DT, q, rate, felt(turning, place, 400.0 / MASS), push(400.0), 1e-3)
+        # 0.35 rad/s on half a metre would be 0.17 m/s.
+        assert nav.velocity == pytest.approx(tuple(truth), abs=0.02), tick
+    assert not nav.disagreed

@@ -492,7 +492,11 @@ def playable(profile: Profile) -> Profile:
     kept = tuple(d for d in kept if d.mux is None or d.mux in names)
     # Without the unit that switches rails there is no rail to cycle; buses of a replay don't hang.
     buses = {name: structs.replace(bus, recovery=None) for name, bus in profile.board.buses.items()}
-    return profile._replace(board=structs.replace(profile.board, buses=buses, devices=kept))
+    # Nor are there valves to shut off without the expander that works them.
+    isolation = profile.board.isolation
+    if isolation is not None and isolation.device not in {d.name for d in kept}:
+        isolation = None
+    return profile._replace(board=structs.replace(profile.board, buses=buses, devices=kept, isolation=isolation))
 
 
 class LogRig:

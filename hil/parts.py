@@ -166,7 +166,26 @@ def _lsm303dlhc(rig: Rig, device: DeviceConfig) -> None:
 
 
 def _max7310(rig: Rig, device: DeviceConfig) -> None:
-    rig.on_i2c(device, Max7310())
+    chip = Max7310()
+    rig.on_i2c(device, chip)
+    isolation = rig.profile.board.isolation
+    if isolation is None or isolation.device != device.name:
+        return
+    pins = dict(isolation.pins)
+    for pin in pins.values():
+        # Pulled down: the valve stays open unless the chip drives its pin high.
+        chip.set_external(pin, False)
+    world, shut = rig.world, dict.fromkeys(pins, False)
+
+    def update(_t_ns: int) -> None:
+        levels = chip.levels
+        for cluster, pin in pins.items():
+            high = bool(levels >> pin & 1)
+            if high != shut[cluster]:
+                shut[cluster] = high
+                world.set_isolation(cluster, not high)
+
+    rig.fast.append(update)
 
 
 def _ads1115(rig: Rig, device: DeviceConfig) -> None:
@@ -213,8 +232,8 @@ def _icm42688p(rig: Rig, device: DeviceConfig) -> None:
     chip = Icm42688p(rig.clock)
     rig.chips[device.name] = chip
     rig.buses[device.bus].attach(device.address, chip)
-    rate_hz = device.rate_hz or 20.0
-    unit = InertialUnit(rig.world.stream(device.name), rate_hz)
+    # It samples by itself faster than it is asked while it stands by: once flown, every tick has a new sample.
+    unit = InertialUnit(rig.world.stream(device.name), float(rig.profile.board.rates.fast_hz))
     world, position, orientation = rig.world, device.mount.position_m, device.mount.orientation
     celsius = rig.temperature_of("core")
 
@@ -222,7 +241,8 @@ def _icm42688p(rig: Rig, device: DeviceConfig) -> None:
         chip.rate_rad_s, chip.specific_force_m_s2 = unit.sample(*world.imu(position, orientation))
         chip.celsius = celsius()
 
-    rig.every(max(1, round(1000.0 / rate_hz)), update)
+    rig.fast.append(update)
+    update(0)
 
 
 def _max31865(rig: Rig, device: DeviceConfig) -> None:

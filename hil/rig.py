@@ -150,8 +150,8 @@ class Rig:
 
     def every(self, period_ms: int, update: Update) -> None:
         """Call ``update`` with the time now and then every ``period_ms``."""
-        self._periodic.append([0, period_ms * MS, update])
-        update(0)
+        self._periodic.append([self.now_ns, period_ms * MS, update])
+        update(self.now_ns)
 
     def temperature_of(self, node: str) -> Callable[[], float]:
         """Temperature of a thermal node, deg C; of the first one when the body has none of that name."""

@@ -1,6 +1,7 @@
 """Faults of the world and of buses that a scenario can start: each is checked against body and board before anything.
 
-Those of sources, stores and loads are in ``rig_faults_power``.
+Those of sources, stores and loads are in ``rig_faults_power``, those of sensors and valve drivers in
+``rig_faults_sensors``.
 """
 
 from __future__ import annotations
@@ -15,12 +16,18 @@ from hal.profile import Profile
 from hil.bus.twin import bus_twin
 from hil.fault_values import member, ranged, share, vector
 from hil.faults import Fault, FaultKind, Recovery
-from hil.rig_faults_power import MODELLED_C, POWER_FAULTS, Start
+from hil.rig_faults_power import MODELLED_C, POWER_FAULTS
+from hil.rig_faults_seams import Start
+from hil.rig_faults_sensors import SENSOR_FAULTS
 
 if TYPE_CHECKING:
     from hil.rig import Rig
 
 __all__ = ["FAULTS", "check_fault", "prepare"]
+
+HEATING_W = (0.0, 5000.0)
+HEATING_MS = 500
+"""Time between two steps of a node that is heated: that of the world's heat."""
 
 
 def check_fault(kind: str, parameters: Mapping[str, Any], profile: Profile) -> None:
@@ -188,6 +195,28 @@ def _temperature(profile: Profile, node: Any, celsius: Any) -> Start:
     return start
 
 
+def _heating(profile: Profile, node: Any, watts: Any) -> Start:
+    config = {n.name: n for n in profile.body.thermal.nodes}
+    name, power_w = member("node", node, config), ranged("watts", watts, *HEATING_W)
+    step_c = power_w * HEATING_MS * 1e-3 / config[name].capacity_j_k
+
+    def start(rig: Rig) -> Callable[[], None]:
+        heating = True
+
+        def warm(_t_ns: int) -> None:
+            if heating:
+                rig.world.set_temperature(name, min(MODELLED_C[1], rig.world.temperatures_c[name] + step_c))
+
+        def stop() -> None:
+            nonlocal heating
+            heating = False
+
+        rig.every(HEATING_MS, warm)
+        return stop
+
+    return start
+
+
 def _nozzle(profile: Profile, value: Any) -> int:
     count = len(profile.body.propulsion.nozzles)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
@@ -212,6 +241,8 @@ FAULTS: dict[str, tuple[Callable[..., Start], dict[str, bool]]] = {
     "soc_battery": (_soc_battery, {"value": True}),
     "soc_supercap": (_soc_supercap, {"value": True}),
     "temperature": (_temperature, {"node": True, "celsius": True}),
+    "heating": (_heating, {"node": True, "watts": True}),
     **POWER_FAULTS,
+    **SENSOR_FAULTS,
 }
 """Kinds of faults: how each is checked and prepared, and its parameters (name: whether it must be given)."""

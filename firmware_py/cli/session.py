@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from math import radians
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
-from fdir.codes import Severity
+from fdir.fault_table import FaultTable, find_fault_table, load_fault_table
 from firmware_py import __version__
+from firmware_py.cli.computer_faults import COMPUTER_FAULTS, LEAVING, LOADING
+from firmware_py.cli.flight_parts import FlightParts
+from firmware_py.cli.flight_start import check_mission, initial_state
+from firmware_py.cli.rig_computer import Away, Breaker, ComputerAway, ComputerClock, Load, RigComputer, RigHealth
+from firmware_py.cli.rig_ground import GROUND_FAULTS, ground_of
+from firmware_py.cli.rig_restart import START_NS, cut_power, give_power, open_anew, restarted
 from firmware_py.clock import Meter, PacedClock, RealMeter, SimClock
+from firmware_py.computer_health import ComputerHealth
 from firmware_py.mission import (
     FaultConfig,
     MissionConfig,
-    OrbitConfig,
     StepOutcome,
     StepRecord,
     find_mission,
@@ -30,25 +37,22 @@ from firmware_py.mission import (
 from firmware_py.program import Program, fit_window
 from firmware_py.recorder.flight import FlightRecorder
 from firmware_py.recorder.tap import TapLog
-from firmware_py.report.figures import check_expectations
 from firmware_py.scheduler import Member, RateGroup, TimingSummary
-from hal.frames import quaternion_from_euler
-from hal.profile import BodyConfig, ConfigError, Profile
+from hal.profile import ConfigError, Profile
 from hal.profile.loader import find_config
-from hil.plant.orbit import Orbit
-from hil.plant.world import InitialState, Truth, World
-from hil.rig import FAULTS, Rig, check_fault
+from hil.disk import SimDisk
+from hil.plant.world import Truth
+from hil.rig import Rig
 
 __all__ = ["FlightResult", "RigFlight", "check_mission", "new_folder", "tabled_truth"]
 
 NS = 1_000_000_000
 TRUTH_PERIOD_NS = 50_000_000
-PROCESSOR = "processor"
-SHARED_W_K = 1.0
-"""Conductance from which two nodes are about as warm as each other."""
 AFTER_LAST_STEP_NS = NS // 2
-COMPUTER_FAULTS = {"cpu_late": ("ms", "ticks")}
-"""Faults of the flight computer itself; all others are the rig's. cpu_late: so many ticks take so much longer."""
+AWAY_FOR_GOOD_NS = 60 * NS
+"""How long the craft is watched whose computer does not come back."""
+DISK_STREAM = 6
+"""Beside the seed: the disk's random numbers are no others'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,54 +85,6 @@ def new_folder(base: Path, mission: str, seed: int) -> Path:
     return folder
 
 
-def check_mission(mission: MissionConfig, profile: Profile) -> None:
-    """Refuse what only body, board and rig can judge: faults, loads, nodes and expectations that make no sense.
-
-    Raises:
-        ConfigError: names the key and what is allowed.
-    """
-
-    def refuse(key: str, why: str) -> None:
-        raise ConfigError(mission.mission, None, key, why)
-
-    for index, fault in enumerate(mission.faults):
-        try:
-            _check_fault(fault, profile)
-        except ValueError as error:
-            refuse(f"faults[{index}]", str(error))
-    for problem in check_expectations(mission.expect):
-        key, _, why = problem.partition(": ")
-        refuse(key, why)
-    body = profile.body
-    loads = [load.name for load in body.power.loads if not load.base]
-    for name in mission.initial.loads_off:
-        if name not in loads:
-            refuse("initial.loads_off", f"body {body.body} can't switch off {name!r}; loads: {', '.join(loads)}")
-    nodes = [node.name for node in body.thermal.nodes]
-    for name in mission.initial.temperatures_c:
-        if name not in nodes:
-            refuse("initial.temperatures_c", f"body {body.body} has no node {name!r}; nodes: {', '.join(nodes)}")
-
-
-def _check_fault(fault: FaultConfig, profile: Profile) -> None:
-    """Raises ValueError for a fault that can't be started."""
-    if fault.kind not in COMPUTER_FAULTS:
-        if fault.kind not in FAULTS:
-            known = ", ".join([*FAULTS, *COMPUTER_FAULTS])
-            raise ValueError(f"no fault {fault.kind!r}; faults: {known}")
-        check_fault(fault.kind, fault.parameters, profile)
-        return
-    if set(fault.parameters) != set(COMPUTER_FAULTS[fault.kind]):
-        raise ValueError(f"{fault.kind} takes {', '.join(COMPUTER_FAULTS[fault.kind])}")
-    ms, ticks = fault.parameters["ms"], fault.parameters["ticks"]
-    if isinstance(ms, bool) or not isinstance(ms, int | float) or not 0.0 < ms <= 10_000.0:
-        raise ValueError(f"{fault.kind}: ms is {ms!r}; above 0, up to 10000 is allowed")
-    if isinstance(ticks, bool) or not isinstance(ticks, int) or not 1 <= ticks <= 1_000_000:
-        raise ValueError(f"{fault.kind}: ticks is {ticks!r}; a whole number from 1 to 1000000 is allowed")
-    if fault.for_s is not None:
-        raise ValueError(f"{fault.kind} lasts for its ticks; for_s has no meaning")
-
-
 TRUTHS = (
     "array_max_w", "panel_wanted", "panel_v", "dock_w", "valve_w", "peak_w", "unserved_w", "spilled_w", "bus_on",
     "longest_under_s", "cold_charge_j", "balance_error_j", "flowed_j", "illumination", "battery_current_a",
@@ -148,25 +104,6 @@ def tabled_truth(truth: Truth, violations: int, bus_limit_a: float) -> dict[str,
         "temperatures_c": dict(truth.temperatures_c), "pulse_rule_violations": violations, "bus_limit_a": bus_limit_a,
         **{name: getattr(truth, name) for name in TRUTHS},
     }
-
-
-class RigComputer:
-    """The flight computer of the rig: its load is as fast as it is told. Its warmth shows on the core node's sensor."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._loads = world.power.load_names()
-
-    def temperature_c(self) -> float | None:
-        """No sensor of its own."""
-        return None
-
-    def set_share(self, share: float) -> bool:
-        """Throttle the processor's load."""
-        if PROCESSOR not in self._loads:
-            return False
-        self._world.power.set_share(PROCESSOR, share)
-        return True
 
 
 class _Due:
@@ -191,6 +128,7 @@ class RigFlight:
         seed: of the world.
         paced: hold the pace of real time.
         texts: attachments of the black box (body, board and mission as YAML).
+        faults: the fault table; the one that ships if none is given.
 
     Raises:
         ConfigError, RecordError: before anything has flown.
@@ -198,7 +136,7 @@ class RigFlight:
 
     def __init__(
         self, mission: MissionConfig, profile: Profile, folder: Path, seed: int, *, paced: bool = False,
-        texts: Mapping[str, str] | None = None, meter: Meter | None = None,
+        texts: Mapping[str, str] | None = None, meter: Meter | None = None, faults: FaultTable | None = None,
     ) -> None:
         check_mission(mission, profile)
         self.mission = mission
@@ -208,43 +146,80 @@ class RigFlight:
         self.profile = fit_window(profile)
         epoch_ns = parse_epoch(mission.epoch)
         try:
-            self.rig = Rig(self.profile, _initial(mission, profile.body, epoch_ns), seed)
+            self.rig = Rig(self.profile, initial_state(mission, profile.body, epoch_ns), seed)
         except (ValueError, TypeError, IndexError) as error:
             # Settings that the simulated chip of a part cannot play.
             raise ConfigError(profile.board.board, None, "devices", str(error)) from None
         self._faults = [_Due(fault) for fault in mission.faults]
         self._pending = list(self._faults)
-        self._late_ns = self._late_ticks = 0
         self._next_truth_ns = 0
         self._steps_seen = 0
         self._finished_ns: int | None = None
+        self.observer: Callable[[RigFlight, int], None] | None = None
+        """Called with every move of the world, once a fast tick, before the flight software's tick; changes nothing."""
+        self.not_before_ns = 0
+        """The flight does not end before this time, though all steps have ended."""
         self.clock = PacedClock(epoch_ns, self._advance) if paced else SimClock(epoch_ns, self._advance)
         self.meter: Meter = RealMeter() if meter is None else meter
-        taps = TapLog()
-        buses = {name: taps.tap(bus) for name, bus in self.rig.buses.items()}
+        self._load = Load(self.clock.charge)
+        self._health = RigHealth()
+        self._ground = ground_of(mission.faults)
+        self._disk = SimDisk(np.random.default_rng([seed, DISK_STREAM]))
+        self._table = shipped_faults() if faults is None else faults
+        self._away: Away | None = None
+        self._gone = False
+        self._start_ns = 0
+        self._records: list[StepRecord] = []
         rates = profile.board.rates
         header = {
             "software_version": __version__, "hardware_profile_hash": profile.digest, "body": profile.body.body,
             "board": profile.board.board, "mission": mission.mission, "seed": seed,
-            "rates": msgspec.to_builtins(rates), "steps": len(mission.steps), "epoch": mission.epoch,
+            "rates": msgspec.to_builtins(rates), "epoch": mission.epoch,
             "description": mission.description, "clock": "paced" if paced else "simulated",
         }
-        self.recorder = FlightRecorder(
-            folder, header, epoch_ns, taps, texts or {}, fast_hz=rates.fast_hz,
-            medium_hz=max(1, round(rates.medium_hz)),
-        )
-        load = Member("computing load", self._compute, RateGroup.FAST, 0, 1000, True)
-        loaded = any(fault.kind in COMPUTER_FAULTS for fault in mission.faults)
+        self._texts = texts or {}
+        self.parts = FlightParts(folder, header, epoch_ns, rates)
+        self._breaker = Breaker(self._load, self._health, self.parts.fail)
+        self._start_program(mission, self._texts)
+        self._switch_off(mission.initial.loads_off)
+
+    @property
+    def running(self) -> bool:
+        """Whether the program runs; ``program`` is that of its last start."""
+        return not self._gone
+
+    @property
+    def recorder(self) -> FlightRecorder:
+        """The program's recorder, of its last start."""
+        return self.parts.recorder
+
+    def _start_program(self, mission: MissionConfig, texts: Mapping[str, str]) -> None:
+        """Start the program now, on buses that it opens itself, with a record of its own."""
+        start_ns = self._start_ns = self.clock.now_ns()
+        taps = TapLog()
+        buses = {name: taps.tap(bus) for name, bus in self.rig.buses.items()}
+        self.parts.open(taps, start_ns, texts, len(mission.steps))
+        self._breaker.clock = clock = ComputerClock(self.clock, start_ns)
+        health = ComputerHealth(self._health, clock.utc_ns, clock.now_ns, self.recorder)
+        members = []
+        if any(fault.kind in LOADING for fault in self.mission.faults):
+            members.append(Member("computing load", self._load.step, RateGroup.FAST, 0, 1000, True))
+        if self._ground is not None:
+            members.append(Member("ground", self._hear_ground, RateGroup.MEDIUM, 5, 100, False))
         try:
             self.program = Program(
-                self.profile, mission, buses, self.clock, self.meter, self.recorder, mission.hardware_profile_hash,
-                more_members=(load,) if loaded else (), computer=RigComputer(self.rig.world),
+                self.profile, mission, buses, clock, self.meter, self.parts.journal, mission.hardware_profile_hash,
+                more_members=members, computer=RigComputer(self.rig.world, self._health.warmer_k), faults=self._table,
+                health=health, files=self._disk,
             )
         except BaseException:
-            self.recorder.discard()
+            if start_ns == 0:
+                self.parts.discard()
             raise
 
-        self._switch_off(mission.initial.loads_off)
+    def _hear_ground(self, now_ns: int) -> None:
+        if self._ground is not None:
+            self.program.software.heard_ns = self._ground.heard_ns(now_ns + self._start_ns, self._start_ns)
 
     def _switch_off(self, loads: Iterable[str]) -> None:
         """Loads that nobody wants and that have no rail: by their own switch. The others are the flight software's."""
@@ -256,51 +231,96 @@ class RigFlight:
         """Fly to the end of the mission or its duration; ``each`` is called every tenth of a second of flight."""
         end_ns = round(self.mission.duration_s * NS)
         start = self.meter.wall_ns()
-        program, clock = self.program, self.clock
+        clock = self.clock
         next_call = 0
-        with self.recorder:
+        try:
             if self.paced:
                 clock.sleep_until_ns(0)
-            while program.scheduler.next_deadline_ns < end_ns:
-                program.run_tick()
+            while self.program.scheduler.next_deadline_ns + self._start_ns < end_ns:
+                try:
+                    self.program.run_tick()
+                    if self.program.restart_ordered:
+                        self._end_program()
+                except ComputerAway:
+                    self.parts.abandon()
+                if self._away is not None and not self._come_back(self._away, end_ns):
+                    break
                 now = clock.now_ns()
                 self._follow_steps(now)
                 if now >= next_call:
                     next_call = now + NS // 10
                     if each is not None:
                         each(self)
-                    if self._finished_ns is not None and now - self._finished_ns >= AFTER_LAST_STEP_NS:
+                    if (self._finished_ns is not None and now - self._finished_ns >= AFTER_LAST_STEP_NS
+                            and now >= self.not_before_ns):
                         break
             self.rig.checker.finish(clock.now_ns())
-            self.recorder.truth(clock.now_ns(), self._truth_row())
-            timing = program.timing()
+            self.parts.truth(clock.now_ns(), self._truth_row())
+            timing = self.program.timing()
             if self.paced:
-                self.recorder.timing(clock.now_ns(), timing.as_dict())
-        commander = program.software.commander
+                self.parts.timing(clock.now_ns(), timing.as_dict())
+        finally:
+            self.parts.close(clock.now_ns())
         return FlightResult(
             folder=self.folder, flight_s=clock.now_ns() / NS, wall_s=(self.meter.wall_ns() - start) / NS,
-            resident_mb=peak_resident_mb(), steps=tuple(commander.records),
-            timing=timing, events=self.recorder.events, pulse_rule_violations=self.rig.checker.total,
+            resident_mb=peak_resident_mb(), steps=tuple(self._records),
+            timing=timing, events=self.parts.events, pulse_rule_violations=self.rig.checker.total,
         )
+
+    def _end_program(self) -> None:
+        """The core has ordered a restart: the program ends by itself, and its supervisor starts it again."""
+        self.program.end()
+        now_ns = self.clock.now_ns()
+        self._away = Away(now_ns + START_NS, text="program ended by its own order")
+        self.parts.finish()
+
+    def _come_back(self, away: Away, end_ns: int) -> bool:
+        """The program has ended: the world goes on without it until it is started again; whether it is."""
+        clock = self.clock
+        self._note(clock.now_ns(), away.text)
+        self._gone = True
+        end_ns = min(end_ns, clock.now_ns() + AWAY_FOR_GOOD_NS) if away.until_ns is None else end_ns
+        while True:
+            if away.power_cut:
+                cut_power(self.rig)
+            until_ns = end_ns if away.until_ns is None else min(end_ns, away.until_ns)
+            if clock.now_ns() >= until_ns:
+                break
+            clock.sleep_until_ns(min(until_ns, clock.now_ns() + NS // self.profile.board.rates.fast_hz))
+        if away.until_ns is None or away.until_ns > until_ns or until_ns >= end_ns:
+            return False
+        if away.power_cut:
+            give_power(self.rig)
+            self._disk.restart()
+        self._away, self._gone = None, False
+        open_anew(self.rig)
+        self._steps_seen, self._finished_ns = 0, None
+        self._start_program(*restarted(self.mission, self._texts))
+        self._note(clock.now_ns(), "program started again")
+        return True
 
     def _advance(self, t_ns: int) -> None:
         """Idle time of the flight software: the world moves, faults start and end."""
+        # Behind computing that hung the world has more to do than one step of it.
+        while t_ns - self.rig.now_ns > TRUTH_PERIOD_NS:
+            self._move(self.rig.now_ns + TRUTH_PERIOD_NS)
+        self._move(t_ns)
+        if self._away is not None and not self._gone:
+            raise ComputerAway
+
+    def _move(self, t_ns: int) -> None:
         if self._pending:
             self._step_faults(t_ns)
         self.rig.advance(t_ns)
+        if self.observer is not None:
+            self.observer(self, t_ns)
         if t_ns >= self._next_truth_ns:
             self._next_truth_ns += TRUTH_PERIOD_NS
-            self.recorder.truth(t_ns, self._truth_row())
+            self.parts.truth(t_ns, self._truth_row())
 
     def _truth_row(self) -> dict[str, Any]:
         limit_a = self.profile.body.power.bus.current_limit_a
         return tabled_truth(self.rig.truth(), self.rig.checker.total, limit_a)
-
-    def _compute(self, _now_ns: int) -> None:
-        """Stands in for computing that takes too long: it ends late, inside the tick."""
-        if self._late_ticks:
-            self._late_ticks -= 1
-            self.clock.charge(self._late_ns)
 
     def _step_faults(self, t_ns: int) -> None:
         for due in tuple(self._pending):
@@ -310,67 +330,57 @@ class RigFlight:
                 self._note(t_ns, f"{due.config.kind} ended")
                 self._pending.remove(due)
             elif due.end_ns is None and due.start_ns is not None and t_ns >= due.start_ns:
-                self._start(due, t_ns)
+                self._begin(due, t_ns)
 
-    def _start(self, due: _Due, t_ns: int) -> None:
+    def _begin(self, due: _Due, t_ns: int) -> None:
         config = due.config
-        if config.kind == "cpu_late":
-            self._late_ns = round(float(config.parameters["ms"]) * 1e6)
-            self._late_ticks = int(config.parameters["ticks"])
+        details = ", ".join(f"{name} {value}" for name, value in config.parameters.items())
+        text = f"{config.kind} {details}".strip()
+        if config.kind in LEAVING:
+            self._leave(config, t_ns, text)
+            self._pending.remove(due)
+            return
+        if config.kind in GROUND_FAULTS and self._ground is not None:
+            due.end = self._ground.silence()
+        elif config.kind in COMPUTER_FAULTS:
+            due.end = self._breaker.start(config.kind, config.parameters)
         else:
             due.end = self.rig.inject(config.kind, config.parameters)
-        details = ", ".join(f"{name} {value}" for name, value in config.parameters.items())
-        self._note(t_ns, f"{config.kind} {details}".strip())
+        self._note(t_ns, text)
         if config.for_s is None:
             self._pending.remove(due)
         else:
             due.end_ns = t_ns + round(config.for_s * NS)
 
+    def _leave(self, config: FaultConfig, t_ns: int, text: str) -> None:
+        until_ns = None if config.for_s is None else t_ns + round(config.for_s * NS)
+        if self._away is None:
+            self._away = Away(until_ns, config.kind == "power_cut", text)
+        else:
+            self._away.extend(until_ns, config.kind == "power_cut")
+            self._note(t_ns, text)
+
     def _note(self, t_ns: int, text: str) -> None:
-        self.recorder.event(t_ns, "RIG_FAULT", Severity.INFO, text)
+        self.parts.note(t_ns, text)
 
     def _follow_steps(self, now_ns: int) -> None:
         records = self.program.software.commander.records
         if len(records) > self._steps_seen:
             for record in records[self._steps_seen:]:
+                start_ns, end_ns = record.start_ns + self._start_ns, record.end_ns + self._start_ns
+                self._records.append(replace(record, start_ns=start_ns, end_ns=end_ns))
                 for due in self._faults:
                     if due.config.after_step == record.name and due.start_ns is None:
-                        due.start_ns = record.end_ns + round(due.config.delay_s * NS)
+                        due.start_ns = end_ns + round(due.config.delay_s * NS)
             self._steps_seen = len(records)
         if self._finished_ns is None and self.program.software.commander.finished:
             self._finished_ns = now_ns
 
 
-def warmed(body: BodyConfig) -> dict[str, float]:
-    """Start temperatures of a craft whose heaters have been on: heated nodes, and those coupled to them strongly, are
-    no colder than where the heater goes off. By node, deg C; nodes that are warm enough are left out."""
-    start = {node.name: node.start_c for node in body.thermal.nodes}
-    warm: dict[str, float] = {}
-    for heater in body.thermal.heaters:
-        shared = {name for coupling in body.thermal.couplings for name in coupling.between
-                  if heater.node in coupling.between and coupling.conductance_w_k >= SHARED_W_K}
-        for name in {heater.node, *shared}:
-            if start[name] < heater.off_c:
-                warm[name] = max(warm.get(name, heater.off_c), heater.off_c)
-    return warm
-
-
-def _initial(mission: MissionConfig, body: BodyConfig, epoch_ns: int) -> InitialState:
-    start = mission.initial
-    before = {} if start.cold_start else warmed(body)
-    roll, pitch, yaw = (radians(x) for x in start.attitude_deg)
-    x, y, z = (radians(x) for x in start.rate_deg_s)
-    return InitialState(
-        epoch=epoch_ns, position=start.position_m, velocity=start.velocity_m_s,
-        quaternion=quaternion_from_euler(roll, pitch, yaw), rate=(x, y, z), soc_battery=start.soc_battery,
-        soc_supercap=start.soc_supercap, temperatures_c={**before, **start.temperatures_c}, ambient_c=start.ambient_c,
-        orbit=orbit_of(start.orbit), lighting=start.lighting,
-    )
-
-
-def orbit_of(config: OrbitConfig | None) -> Orbit | None:
-    """The rig's orbit of a scenario's."""
-    return None if config is None else Orbit(config.altitude_km, config.beta_deg, config.phase_deg / 360.0)
+@cache
+def shipped_faults() -> FaultTable:
+    """The fault table that ships, loaded once for all flights of this process."""
+    return load_fault_table()
 
 
 def peak_resident_mb() -> float:
@@ -387,12 +397,13 @@ def peak_resident_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
 
 
-def texts_of(mission: str, body: str, board: str) -> dict[str, str]:
-    """The three files of a flight as text, for the black box."""
+def texts_of(mission: str, body: str, board: str, faults: Path | None = None) -> dict[str, str]:
+    """The files of a flight as text, for the black box. ``faults``: its fault table, the shipped one if not given."""
     return {
         "mission.yaml": find_mission(mission).read_text(encoding="utf-8"),
         "body.yaml": find_config("bodies", body).read_text(encoding="utf-8"),
         "board.yaml": find_config("boards", board).read_text(encoding="utf-8"),
+        "faults.yaml": (find_fault_table() if faults is None else faults).read_text(encoding="utf-8"),
     }
 
 

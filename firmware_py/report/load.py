@@ -8,19 +8,16 @@ from pathlib import Path
 from firmware_py.mission import ExpectConfig, load_mission
 from firmware_py.recorder import RecordError
 from firmware_py.recorder.reader import Flight, read_flight
-from firmware_py.report.scope import FlightData, Row
+from firmware_py.report.parts import joined
+from firmware_py.report.scope import FlightData
 from hal.profile import BodyConfig, ConfigError, load_body
 
 __all__ = ["body_flown", "expectations_of", "flight_data", "open_flight"]
 
 
 def flight_data(flight: Flight) -> FlightData:
-    """The rows of a recorded flight, every channel but the bus bytes."""
-    rows: dict[str, list[Row]] = {"/snapshot": [], "/truth": [], "/event": [], "/command": []}
-    for record in flight.messages(*rows):
-        rows[record.topic].append((record.t_ns, record.value))
-    metadata = {key: value if isinstance(value, str) else repr(value) for key, value in flight.header.items()}
-    return FlightData(metadata, rows["/snapshot"], rows["/truth"], rows["/event"], rows["/command"])
+    """The rows of a recorded flight, its later parts included, every channel but the bus bytes. Raises RecordError."""
+    return joined(flight)
 
 
 def expectations_of(flight: Flight) -> tuple[ExpectConfig, ...]:

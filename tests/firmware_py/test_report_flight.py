@@ -178,6 +178,9 @@ def _energy(t: float, array: float, busy: float, soc_b: float, soc_c: float) -> 
             "unknown_s": 0.8,
         },
         "computer_c": None,
+        "faults": [], "fault_trips": {}, "fault_worst": {}, "safe_reasons": [], "safe_open": [], "imu": "imu",
+        "commands": {}, "guard_alerts": {}, "guard_rules": {}, "guard_active": {}, "guard_tracks": 0,
+        "guard_quality": None, "guard_left_out": {}, "start": 1,
     }
 
 

@@ -20,6 +20,14 @@ PROFILE = load_profile("qiki-t", "qiki-rpi")
 LINES = PROFILE.board.lines
 BURST = b"\x68\x00" + bytes(20)
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "gyro_frozen": {}, "gyro_bias": {"axis": "x", "deg_s": 2}, "gyro_noise": {"deg_s": 1},
+    "gyro_spike": {"axis": "z", "deg_s": 20, "every": 50}, "star_tracker_blind": {}, "star_tracker_wrong": {"deg": 5},
+    "star_tracker_drift": {"deg_s": 1}, "sensor_dead": {"device": "mag"}, "sensor_stuck": {"device": "sun_px"},
+    "thermometer_stuck": {"node": "battery"}, "thermometer_jump": {"node": "core", "celsius": 30},
+    "thermometer_open": {"node": "battery"}, "range_stuck": {"device": "approach", "metres": 2},
+    "voltage_bias": {"device": "bus_monitor", "volts": -6}, "valve_driver": {"nozzle": 3, "fault": "open"},
+    "heating": {"node": "comms", "watts": 200}, "base_short": {"watts": 60}, "supercap_dead": {},
+    "supercap_charger_dead": {},
     "nozzle_off": {"nozzle": 3}, "nozzle_weak": {"nozzle": 3, "factor": 0.5}, "nozzle_stuck_on": {"nozzle": 3},
     "bus_fault": {"bus": "spi0", "fault": "timeout", "address": 0}, "valve_node_reset": {"node": "valves_b"},
     "device_reset": {"device": "bus_monitor"}, "panel": {"factor": 0.5}, "eclipse": {},
@@ -235,6 +243,30 @@ def test_a_stuck_nozzle_pushes_without_any_command() -> None:
     one.advance(110 * MS)
     one.advance(200 * MS)
     assert one.truth().total_impulse_n_s == pytest.approx(impulse, rel=0.15)
+
+
+def test_a_high_pin_of_the_expander_shuts_the_valve_of_its_cluster_and_nothing_else_does() -> None:
+    one = rig()
+    one.inject("nozzle_stuck_on", {"nozzle": 5})
+    bus = one.buses["i2c_c"]
+
+    def pushes(t_ms: int) -> bool:
+        one.advance((t_ms - 5) * MS)
+        before = one.truth().total_impulse_n_s
+        one.advance(t_ms * MS)
+        return one.truth().total_impulse_n_s > before
+
+    assert pushes(10)
+    bus.write(0x18, b"\x01\x20")  # the level alone: the pin is still an input
+    assert pushes(20)
+    bus.write(0x18, b"\x03\xdf")  # now it is driven high
+    assert not pushes(30)
+    bus.write(0x18, b"\x01\x40")  # that of another cluster, by its level; its pin is an input
+    assert pushes(40)
+    bus.write(0x18, b"\x01\x20")
+    assert not pushes(50)
+    one.chips["isolation"].reset()
+    assert pushes(60)
 
 
 def test_a_disturbance_turns_the_craft_for_its_time() -> None:

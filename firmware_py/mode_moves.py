@@ -20,17 +20,25 @@ BY_WAY_OF = {
 """Moves of two steps, and the mode between; the table of modes lists none of them."""
 
 
-def reach(supervisor: Supervisor, mode: Motion, facts: Facts) -> Refusal | None:
-    """Go to a mode, by way of another where the table asks for it; refused at either step, nothing has changed."""
+def reach(supervisor: Supervisor, mode: Motion, facts: Facts, boost: bool = False) -> Refusal | None:
+    """Go to a mode, by way of another where the table asks for it; refused at either step, nothing has changed.
+
+    ``boost``: to Burn, for a burn at FTG, whose guard asks for more.
+    """
     motion = supervisor.modes.motion
-    between = BY_WAY_OF.get((motion, mode))
+    # A brake out of SAFE ends in SAFE, whatever is asked for after it: that is one step, and no refusal.
+    between = None if supervisor.keeper.reasons else BY_WAY_OF.get((motion, mode))
     if between is not None:
         first = supervisor.modes.check(between, facts)
         codes = () if first is None else first.codes
-        codes += tuple(code for code in TRANSITIONS[between, mode].guard(facts) if code not in codes)
+        codes += tuple(code for code in TRANSITIONS[between, mode].refusals(facts, boost=boost) if code not in codes)
         if codes:
             return Refusal(motion, mode, codes)
         supervisor.request_mode(between, facts)
+    elif boost and mode is not motion:
+        refusal = supervisor.modes.check(mode, facts, boost)
+        if refusal is not None:
+            return refusal
     return supervisor.request_mode(mode, facts)
 
 

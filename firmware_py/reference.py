@@ -18,162 +18,23 @@ import msgspec
 import drivers
 from comms.dictionary import COMMANDS, TELEMETRY, Argument, Authority
 from drivers.device import OracleKind
+from fdir.brake import NEVER_SKIPPED, Skipped
 from fdir.codes import Code
-from fdir.gating import CLASS_CHECKS, SAFE_ALLOWED, CommandClass
+from fdir.exit_conditions import EXIT_CONDITIONS
+from fdir.fault_table import load_fault_table
+from fdir.gating import CLASSES, ClassRow
 from fdir.modes import COAST_SPEED_M_S, GUARD_TEXT, TRANSITIONS, Emission, Motion
-from fdir.monitors import MONITORS
-from fdir.safe import (
-    CHECKS_TO_LEAVE,
-    EXIT_CONDITIONS,
-    LATCHED,
-    LOCKDOWN,
-    RATE_LEAVE_RAD_S,
-    SOC_BATTERY_LEAVE,
-    SafeState,
-)
-from firmware_py.report.figures import FIGURES, RIG_FAULT
-from firmware_py.scheduler import EventCode
+from fdir.safe import CHECKS_TO_LEAVE, LATCHED, LOCKDOWN, STATE_RULES
+from firmware_py.reference_codes import CODE_TEXT
+from firmware_py.reference_faults import ISOLATION_TEXT, STEP_TEXT, fault_rows, ladder_lines, measured_times
+from firmware_py.report.figures import FIGURES
 from hal.causes import CAUSES, quality_of
 from hal.manager import AT_ONCE
 from hal.profile import BoardConfig, load_board
 
 __all__ = ["figure_table", "independent", "pages", "parts", "stale", "write"]
 
-MS = 1_000_000
-
-CODE_TEXT: dict[str, str] = {
-    Code.THERMAL_TELEM_MISSING: "no temperature is known",
-    Code.PROFILE_SEGMENT: "a segment of a thrust profile started",
-    Code.PROFILE_DONE: "a burn was flown to its end",
-    Code.PROFILE_CUT: "a burn was ended by another order",
-    Code.PROFILE_ABORTED: "a burn was ended by what stood against it; the text says what",
-    Code.DUTY_LIMIT: "a nozzle would be open for more than is allowed below T_boost",
-    Code.BURN_LIMIT: "a nozzle would burn for longer than it may",
-    Code.COOLDOWN_ACTIVE: "a nozzle is wanted before it has cooled",
-    Code.TORQUE_LIMIT: "more torque than the body allows",
-    Code.RATE_LIMIT: "the craft turns, or would turn, too fast",
-    Code.SPEED_LIMIT: "the burn would end faster than a full tank can stop",
-    Code.OVERRIDE_ARMED: "override_fire is let through for a minute",
-    Code.OVERRIDE_NOT_ARMED: "override_arm was not given, or is over",
-    Code.OVERRIDE_FIRED: "a raw wrench was started; the text has what is left over",
-    Code.MODE_CHANGED: "the motion mode changed; the text says from where to where",
-    Code.EMISSION_CHANGED: "the emission mode changed",
-    Code.TRANSITION_NOT_ALLOWED: "the table of modes has no such move",
-    Code.CMD_REJECTED: "a move that the flown law needed was refused; the law ended and the craft drifts",
-    Code.CMD_VALIDATION_FAILED: "a command or argument is unknown, missing or out of range",
-    Code.CMD_CONFIRMATION_REQUIRED: "the command needs `confirmed: true`",
-    Code.SAFE_LOCKED: "SAFE does not let this class of command through",
-    Code.SAFE_EXIT_CONDITIONS: "SAFE cannot be left: its exit conditions have not held for long enough",
-    Code.OPERATOR_ACKNOWLEDGE: "SAFE cannot be left: a latched reason is not acknowledged",
-    Code.NOT_IMPLEMENTED: "this version does not do that",
-    Code.NOT_SETTLED: "the guidance law has not settled, or its segment has not ended",
-    Code.STEP_DONE: "a step of the mission ended as done",
-    Code.STEP_TIMEOUT: "a step of the mission did not reach what it waits for in time",
-    Code.STEP_REFUSED: "the command of a step was refused; the step ended",
-    Code.SAFE_ORDERED: "SAFE was ordered",
-    Code.SELF_TEST_PENDING: "the self-test has not ended",
-    Code.SELF_TEST_PASSED: "every device answered at boot",
-    Code.SELF_TEST_FAILED: "a device did not answer at boot",
-    Code.HASH_MISMATCH: "body and board are not those that the mission was made for",
-    Code.BAT_LOW: "the battery's charge is too low for this command",
-    Code.CAP_LOW: "the supercapacitor has too little charge for this",
-    Code.BUS_UNSTABLE: "the main bus is below its lowest voltage",
-    Code.POWER_TELEM_MISSING: "a state of charge is not known",
-    Code.SAFE_POWER_LOW: "SAFE: the battery is empty or too cold",
-    Code.SAFE_CAP_LOW: "SAFE: the supercapacitor is empty",
-    Code.PDU_OVERLOAD: "the main bus carries more current than allowed",
-    Code.PDU_OVERCURRENT: "the loads want more than the current limit lets through, and nothing is left to shed",
-    Code.PDU_DENIED: "the distribution unit does not let this load through now",
-    Code.PDU_PEAK_DENIED: "the stores cannot give this peak beside those that are granted",
-    Code.LOAD_SHED_ACTIVE: "the load is off because energy is short",
-    Code.LOAD_DISOBEYS: "a load draws though it is off, or does not though it is on",
-    Code.POWER_TELEM_STALE: "a measurement of a store is too old",
-    Code.POWER_TELEM_CONFLICTING: "two sources say different things of one store",
-    Code.BAT_HOT: "the battery is too hot to be charged or to give peaks",
-    Code.BAT_COLD: "the battery is too cold to be charged",
-    Code.CAP_HOT: "the supercapacitor is too hot to give peaks",
-    Code.BAT_FADED: "the battery holds less than 80 % of what it was made for",
-    Code.CAP_FADED: "the supercapacitor holds less than 80 % of what it was made for, or its resistance has grown",
-    Code.SOURCE_UNAVAILABLE: "a source of power gives none",
-    Code.EXTERNAL_POWER_UNSAFE: "power from the dock is outside its window, too hot or too much; the switch is open",
-    Code.BRIDGE_ELECTRICAL_UNSAFE: "current flows back into the dock; the switch is open until an operator clears it",
-    Code.BUS_V_ZERO: "the main bus has no voltage",
-    Code.BATTERY_CHARGE_LIMIT: "more is there than the battery may take; the text says how much is spilled",
-    Code.BATTERY_DISCHARGE_LIMIT: "more is asked than the battery may give; the text says how much is missing",
-    Code.BATTERY_EMPTY: "the battery holds nothing",
-    Code.BATTERY_CAPACITY_ZERO: "the battery holds nothing even when full",
-    Code.SAFE_PDU_FAULT: "SAFE: too much current flows with everything shed that may be",
-    Code.BUDGET_GRANTED: "a peak that waited for energy may start",
-    Code.BUDGET_QUEUED: "the peak waits for energy",
-    Code.DUTY_CHANGED: "rates of sensors and computing changed with the energy there is",
-    Code.THERMAL_TELEM_STALE: "a temperature is too old",
-    Code.THERMAL_TRIP: "a thermal node tripped or is clear again; the text names it",
-    Code.PDU_THERMAL_BLOCK: "the distribution unit is at its trip temperature",
-    Code.RCS_CLUSTER_HOT: "a cluster is at its trip temperature and is not fired",
-    Code.RCS_CLUSTER_COLD: "a cluster is too cold to be fired",
-    Code.SENSOR_HEAD_HOT: "the sensor head is at its trip temperature",
-    Code.COMMS_HOT: "the radios are at their trip temperature",
-    Code.BAYONET_THERMAL_BLOCK: "the docking bridge is at its trip temperature",
-    Code.THERMAL_BLOCK: "a thermal node is at its trip temperature",
-    Code.THERMAL_NODE_HOT: "a thermal node is at its warning temperature",
-    Code.THERMAL_NODE_CRITICAL: "a thermal node is at its trip temperature (reported)",
-    Code.SAFE_THERMAL_CRITICAL: "SAFE: a thermal node stays at its trip temperature",
-    Code.RCS_UNAVAILABLE: "propulsion is not ready, or a nozzle was taken out of use",
-    Code.WORKING_MASS_LOW: "no propellant is left",
-    Code.SAFE_ORIENTATION_LOST: "SAFE: the body turns faster than it ever should",
-    Code.ATTITUDE_UNKNOWN: "no reference has fixed the attitude yet",
-    Code.NOT_MOVING: "the craft is at rest",
-    Code.STILL_MOVING: "the craft is not at rest",
-    Code.TARGET_OUT_OF_RANGE: "no target within docking range",
-    Code.BRAKE_OVERRIDE: "the brake was ordered over whatever was flown",
-    Code.BAYONET_UNSAFE: "the docking joint forbids it",
-    Code.SENSOR_MISSING: "the inertial unit gives no good sample",
-    Code.SENSOR_DEGRADED: "the gyro repeats itself",
-    Code.SENSOR_CONFLICTING: "gyro and star tracker disagree",
-    Code.DEVICE_STATE: "a device changed between init, ok, degraded and lost",
-    Code.CPU_OVERRUN: "3 ticks in a row were late: members that are not critical are dropped",
-    Code.MEMBER_FAILED: "a member of the tick raised an error; it is called again next time",
-    Code.PROVIDER_UNAVAILABLE: "a program that this one depends on is not there",
-    Code.REALTIME_DEGRADED: "the kernel refused real-time rights or locked memory; flown without",
-    Code.GATE_NOT_ARMED: "the final gate took a pulse out: not armed",
-    Code.GATE_NOT_ENABLED: "the final gate took a pulse out: not enabled; or a line does not follow",
-    Code.GATE_MASKED: "the final gate took a pulse out: nozzle out of use",
-    Code.GATE_MALFORMED: "the final gate took a pulse out: outside the window, or closes before it opens",
-    Code.GATE_MIN_ON: "the final gate took a pulse out: shorter than the shortest pulse",
-    Code.GATE_MIN_OFF: "the final gate took a pulse out: shorter than the shortest pause",
-    Code.GATE_MAX_BURN: "the final gate cut a pulse at the longest burn",
-    Code.GATE_COOLDOWN: "the final gate took a pulse out: nozzle in its cooldown",
-    EventCode.CPU_OVERRUN_STOP: "20 ticks in a row were late: valves shut, watchdog starved until a restart",
-    EventCode.CPU_OVERRUN_RESET: "the stop after 20 late ticks was reset",
-    EventCode.CPU_RECOVERED: "ticks are on time again; dropped members are back",
-    EventCode.TICKS_LOST: "ticks were left out; the text says how many",
-    EventCode.WATCHDOG_STARVED: "a critical member makes no progress: the watchdog is not fed",
-    EventCode.WATCHDOG_RESUMED: "a stuck critical member has run again",
-    EventCode.HOOK_FAILED: "a hook of the scheduler raised an error",
-    RIG_FAULT: "the rig began or ended a fault of the scenario; never from a real craft",
-}
-"""What every code says, in the order of the page."""
-
-CHECK_TEXT = {
-    "_supercap_at_hold": "SoC_cap known and at or above T_hold",
-    "_supercap_at_boost": "SoC_cap known and at or above T_boost",
-    "_cool": "no thermal node at its trip",
-    "_heat_known": "temperatures of battery and supercapacitor known",
-    "_thrusters": "propulsion ready, propellant left",
-    "_rates_trusted": "inertial unit good",
-    "_attitude_trusted": "attitude known",
-    "_joint": "no unrated locked joint",
-    "_battery": "SoC_bat known and above where SAFE begins (10 %)",
-}
-EXIT_TEXT = {
-    "exit_power_recovered": f"SoC_bat above {100 * SOC_BATTERY_LEAVE:.0f} % and SoC_cap above T_hold",
-    "exit_thermal_nominal": "no thermal node at or above its warning",
-    "exit_pdu_fault_cleared": "the main bus carries no more than its limit",
-    "exit_orientation_held": f"inertial unit good and body rate below {RATE_LEAVE_RAD_S * 57.29578:.0f} deg/s",
-    "exit_profile_matches": "hardware profile hash matches and the self-test has passed",
-    "exit_on_time": "no late tick",
-}
-
+SECOND = 1_000_000_000
 
 # -- Markdown
 
@@ -198,21 +59,17 @@ def _page(title: str, source: str, *parts: str) -> str:
 
 def _commands() -> str:
     rows = [(c.id, f"`{c.name}`", c.command_class, c.authority, c.text) for c in COMMANDS.values()]
-    classes = [
-        (
-            command_class,
-            "yes" if command_class in SAFE_ALLOWED else "no",
-            "yes" if command_class is CommandClass.STATUS else "no",
-            "; ".join(CHECK_TEXT[check.__name__] for check in checks) or "-",
-        )
-        for command_class, checks in CLASS_CHECKS.items()
-    ]
+    classes = [(
+        name, row.in_safe, "yes" if row.in_boot else "no", row.confirm, "yes" if row.arm_first else "no",
+        f"{row.pause_ns // SECOND} s" if row.pause_ns else "-", row.risk, _checks(row),
+    ) for name, row in CLASSES.items()]
     parts = [
         _table(["id", "command", "class", "least authority", "what it does"], rows),
         f"Authorities, least first: {', '.join(Authority)}. `allowed` says that the craft will try, not that it is "
         "done.",
-        "## Gates", "Every check of a command's class must pass; a refusal names all that do not.",
-        _table(["class", "in SAFE", "in Boot", "checks"], classes),
+        "## Gates", "Every check of a command's class must pass; a refusal names all that do not. A critical "
+        "command also needs a black box that records it.",
+        _table(["class", "in SAFE", "in Boot", "confirmed", "armed first", "pause", "risk", "checks"], classes),
         "## Arguments",
     ]
     for command in COMMANDS.values():
@@ -225,6 +82,10 @@ def _commands() -> str:
                 ],
             )]
     return _page("Commands", "`comms/dictionary.py` and `fdir/gating.py`", *parts)
+
+
+def _checks(row: ClassRow) -> str:
+    return "; ".join(_prose(check.__doc__ or "") for check in row.checks) or "-"
 
 
 def _allowed(argument: Argument) -> str:
@@ -248,21 +109,38 @@ def _telemetry() -> str:
 
 
 def _faults() -> str:
-    monitors = [
-        (m.name, m.text, _seconds(m.persist_ns), _seconds(m.clear_ns), f"`{m.code}`", m.severity, m.response)
-        for m in MONITORS
-    ]
     return _page(
-        "Faults", "`fdir/monitors.py` and `fdir/safe.py`",
-        "A monitor trips once its condition has held for as long as it persists, and clears after that much good time; "
-        "each edge is one event. Where the condition cannot be judged, the clock stops and is not reset.",
-        _table(["monitor", "condition", "persists", "clears after", "code", "severity", "response"], monitors),
-        "## SAFE",
+        "Faults", "`board_configs/faults.yaml`",
+        "A fault trips once it has been bad for as long as it must persist, and clears after that much good time (both "
+        "under *lasts*); each edge is one event. Where it cannot be judged, the clock stops and is not reset. The goal "
+        "is from the first bad value to the event. *Detected* and *recovered* are the worst of the last campaign, "
+        "counted from the fault itself: how long it takes until a value is bad is in them. `-`: it had no such case. "
+        "*Proof* is the scenario that shows it. How to make a table of your own: "
+        "[faults and their recovery](guide/survive-faults.md).",
+        _table(
+            ["no.", "fault", "what", "judged by", "lasts (trip / clear)", "code", "severity", "isolation", "recovery",
+             "goal", "detected", "recovered", "proof"],
+            fault_rows(measured_times()),
+        ),
+        "## Isolation", _table(["isolation", "what is done at once"], list(ISOLATION_TEXT.items())),
+        "## Recovery", ladder_lines(), _table(["step", "what is done"], list(STEP_TEXT.items())),
+    )
+
+
+def _safe() -> str:
+    return _page(
+        "SAFE", "`fdir/safe.py`, `fdir/exit_conditions.py` and `fdir/brake.py`",
         f"SAFE is left for Idle by command, after every exit condition has held in {CHECKS_TO_LEAVE} checks in a row "
         "(two a second) and, where a reason is latched, an operator has acknowledged it.",
-        _table(["exit condition", "holds when"], [(f"`{name}`", EXIT_TEXT[name]) for name in EXIT_CONDITIONS]),
+        _table(["exit condition", "holds when", "asked"], [
+            (f"`{name}`", row.text, "always" if row.always else "with its own reasons")
+            for name, row in EXIT_CONDITIONS.items()
+        ]),
         "Latched reasons: " + _list(LATCHED) + ". Reasons that mean lockdown: " + _list(LOCKDOWN) + ".",
-        "States: " + ", ".join(f"`{state}`" for state in SafeState) + ".",
+        "## States", "The first that holds.",
+        _table(["state", "when"], [(f"`{rule.state}`", rule.text) for rule in STATE_RULES]),
+        "## Brake", "A brake is flown out of every mode but Boot, SAFE included, and SAFE follows it. It is never "
+        f"flown without: {', '.join(rule.text for rule in NEVER_SKIPPED)}. It does not ask for: {', '.join(Skipped)}.",
     )
 
 
@@ -270,15 +148,9 @@ def _list(codes: Iterable[Code]) -> str:
     return ", ".join(f"`{code}`" for code in sorted(codes))
 
 
-def _seconds(ns: int) -> str:
-    if ns == 0:
-        return "at once"
-    return f"{ns // MS} ms" if ns < 1000 * MS else f"{ns / (1000 * MS):g} s"
-
-
 def _modes() -> str:
     moves = [
-        (t.source, t.target, "the [exit conditions of SAFE](faults.md)" if leaving else GUARD_TEXT[t.guard])
+        (t.source, t.target, "the [exit conditions of SAFE](safe.md)" if leaving else GUARD_TEXT[t.guard])
         for t in TRANSITIONS.values() for leaving in [(t.source, t.target) == (Motion.SAFE, Motion.IDLE)]
     ]
     matrix = [
@@ -298,17 +170,17 @@ def _modes() -> str:
 
 def _codes() -> str:
     by_code: dict[str, list[str]] = {}
-    for monitor in MONITORS:
-        by_code.setdefault(monitor.code, []).append(monitor.name)
+    for fault in load_fault_table().rows:
+        by_code.setdefault(fault.code, []).append(fault.id)
     rows = [
         (f"`{code}`", text, ", ".join(by_code.get(code, ())), "yes" if code in LATCHED else "")
         for code, text in CODE_TEXT.items()
     ]
     return _page(
-        "Codes", "`fdir/codes.py`, `firmware_py/scheduler.py` and `firmware_py/reference.py`",
-        "The words with which anything is refused or reported. *Monitor* names what may trip with the code; a "
+        "Codes", "`fdir/codes.py`, `firmware_py/scheduler.py` and `firmware_py/reference_codes.py`",
+        "The words with which anything is refused or reported. *Fault* names what may trip with the code; a "
         "*latched* reason of SAFE waits for an operator.",
-        _table(["code", "meaning", "monitor", "latched"], rows),
+        _table(["code", "meaning", "fault", "latched"], rows),
     )
 
 
@@ -432,7 +304,8 @@ def pages() -> dict[str, str]:
     """Every page by its path under docs."""
     return {
         "chips.md": _chips(), "reference/commands.md": _commands(), "reference/telemetry.md": _telemetry(),
-        "reference/faults.md": _faults(), "reference/modes.md": _modes(), "reference/codes.md": _codes(),
+        "faults.md": _faults(), "reference/safe.md": _safe(), "reference/modes.md": _modes(),
+        "reference/codes.md": _codes(),
     }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from fdir.fault_table import FaultTable, load_fault_table
 from firmware_py.clock import NullMeter, SimClock
 from firmware_py.journal import Journal, NoJournal
 from firmware_py.mission import MissionConfig, load_mission, parse_epoch
@@ -23,6 +24,7 @@ from hal.profile import Profile, load_profile
 __all__ = ["ReplayResult", "attached", "replay_flight"]
 
 ATTACHMENTS = ("mission.yaml", "body.yaml", "board.yaml")
+FAULTS = "faults.yaml"
 
 
 def attached(flight: Flight) -> tuple[Profile, MissionConfig]:
@@ -43,8 +45,22 @@ def attached(flight: Flight) -> tuple[Profile, MissionConfig]:
         return profile, load_mission(f"{folder}/mission.yaml")
 
 
+def faults_attached(flight: Flight) -> FaultTable | None:
+    """The fault table that was flown; ``None`` if none was attached: today's is taken. Raises ConfigError."""
+    text = flight.attachments.get(FAULTS)
+    if text is None:
+        return None
+    with TemporaryDirectory(prefix="qiki-replay-") as folder:
+        path = Path(folder) / FAULTS
+        path.write_text(text, encoding="utf-8")
+        return load_fault_table(path)
+
+
 def replay_flight(path: Path | str, profile: Profile | None = None, journal: Journal | None = None) -> ReplayResult:
     """Replay a black box.
+
+    What the flight computer knows of itself (memory, disk, clock) is in no bus, so a flight that went to SAFE for that
+    goes another way here.
 
     Args:
         path: the file.
@@ -67,7 +83,7 @@ def replay_flight(path: Path | str, profile: Profile | None = None, journal: Jou
         transports[name] = getattr(buses, config.kind)(name)
     program = Program(
         profile, mission, transports, SimClock(parse_epoch(mission.epoch), buses.advance), NullMeter(),
-        NoJournal() if journal is None else journal, mission.hardware_profile_hash,
+        NoJournal() if journal is None else journal, mission.hardware_profile_hash, faults=faults_attached(flight),
     )
     program.run_tick()
     while buses.next_t_ns is not None:

@@ -252,7 +252,8 @@ class _Slot:
 
     __slots__ = (
         "budget_ns", "cpu_last", "cpu_max", "cpu_samples", "cpu_slips", "cpu_total", "critical", "divisor", "failures",
-        "member", "misses", "runs", "skipped", "step", "timed", "wall_last", "wall_max", "wall_slips", "wall_total",
+        "good_in_row", "member", "misses", "runs", "skipped", "step", "timed", "wall_last", "wall_max", "wall_slips",
+        "wall_total",
     )
 
     def __init__(self, member: Member, divisor: int) -> None:
@@ -261,7 +262,7 @@ class _Slot:
         self.critical = member.critical
         self.divisor = divisor
         self.budget_ns = member.budget_us * 1000
-        self.runs = self.skipped = self.failures = self.misses = 0
+        self.runs = self.skipped = self.failures = self.misses = self.good_in_row = 0
         self.timed = self.wall_last = self.wall_total = self.wall_max = self.wall_slips = 0
         self.cpu_samples = self.cpu_last = self.cpu_total = self.cpu_max = self.cpu_slips = 0
 
@@ -393,6 +394,11 @@ class Scheduler:
     def watchdog_starving(self) -> bool:
         """Whether the watchdog is withheld."""
         return self._stopped or self._starved > 0
+
+    @property
+    def members_stuck(self) -> bool:
+        """Whether a critical member makes no progress."""
+        return self._starved > 0
 
     @property
     def next_deadline_ns(self) -> int:
@@ -599,23 +605,30 @@ class Scheduler:
                 slot.skipped += missed
                 if slot.critical:
                     # However long, one stall is one miss: what counts is whether the member runs once ticks run again.
-                    self._missed(slot)
+                    # And the next good run is proof of it, where a member that fails has to run well three times.
+                    self._missed(slot, STARVE_AFTER_MISSES - 1)
         self._tell(EventCode.TICKS_LOST, current - index)
         return current
 
     def _member_failed(self, slot: _Slot, error: Exception) -> None:
         slot.failures += 1
-        self._tell(EventCode.MEMBER_FAILED, slot.member.name, type(error).__name__, _origin(error))
+        if _worth_telling(slot.failures):
+            self._tell(EventCode.MEMBER_FAILED, slot.member.name, type(error).__name__, _origin(error))
         if slot.critical:
             self._missed(slot)
 
-    def _missed(self, slot: _Slot) -> None:
+    def _missed(self, slot: _Slot, good_in_row: int = 0) -> None:
         slot.misses += 1
+        slot.good_in_row = good_in_row
         if slot.misses == STARVE_AFTER_MISSES:
             self._starved += 1
             self._tell(EventCode.WATCHDOG_STARVED, slot.member.name)
 
     def _made_progress(self, slot: _Slot) -> None:
+        slot.good_in_row += 1
+        if slot.good_in_row < STARVE_AFTER_MISSES:
+            # One good run between two bad ones is no progress.
+            return
         was_stuck = slot.misses >= STARVE_AFTER_MISSES
         slot.misses = 0
         if was_stuck:
@@ -627,7 +640,8 @@ class Scheduler:
             hook(value)
         except Exception as error:
             self._hook_failures += 1
-            self._tell(EventCode.HOOK_FAILED, name, type(error).__name__, _origin(error))
+            if _worth_telling(self._hook_failures):
+                self._tell(EventCode.HOOK_FAILED, name, type(error).__name__, _origin(error))
 
     def _tell(self, code: EventCode, *detail: str | int) -> None:
         try:
@@ -688,3 +702,8 @@ def _slot_table(slots: tuple[_Slot, ...], hyperperiod: int) -> tuple[tuple[_Slot
         due = tuple(slot for slot in ordered if tick % slot.divisor == slot.member.phase)
         table.append(known.setdefault(due, due))
     return tuple(table)
+
+
+def _worth_telling(count: int) -> bool:
+    """The first eight, then whenever their number has doubled: what always fails must not fill the record."""
+    return count <= 8 or count & (count - 1) == 0

@@ -9,13 +9,20 @@ scheduler's table in ``members()``. Nothing here knows a chip, a bus or the rig.
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from datetime import UTC, datetime
+from math import radians
 from typing import Any
 
+from fdir.brake import END_SPEED_M_S
 from fdir.codes import Code, Severity
-from fdir.facts import CraftLimits, Facts
+from fdir.facts import ComputerFacts, CraftLimits, Facts, LinkFacts, UnitFacts
+from fdir.fault_table import FaultTable, Isolation
+from fdir.gate_facts import GateFacts
 from fdir.modes import Motion
+from fdir.monitors import monitors_of
 from fdir.pulse_gate import PulseGate
+from fdir.safe_record import kept_safe
 from fdir.supervisor import Directives, Supervisor
 from firmware_py.commander import Commander
 from firmware_py.energy.computer import ComputerPort
@@ -31,13 +38,18 @@ from firmware_py.gnc.estimator import Estimator
 from firmware_py.gnc.modulator import Carry
 from firmware_py.gnc.modulators import make_modulator
 from firmware_py.gnc.pulse_book import NOTHING, Impulse, TickImpulse
+from firmware_py.gnc.spare_gyro import SpareGyro
 from firmware_py.gnc.thrust_modes import ThrustMode, ThrustPolicy
 from firmware_py.gnc.thruster_fault import ThrusterFaultDetector, ThrusterVerdict
+from firmware_py.guard_watch import ChosenRules, GuardWatch
 from firmware_py.journal import Journal
 from firmware_py.mission import Sequencer
+from firmware_py.retained import Retained
 from firmware_py.scheduler import Member, RateGroup
+from firmware_py.units import UnitRecovery, devices_by_role, unit_facts
 from hal.frames import Quaternion, Vec3, conjugate, multiply, norm, rotation_angle, rotation_vector, subtract
 from hal.hardware import Hardware
+from hal.isolation import ValveState
 from hal.manager import DeviceState
 from hal.power import PowerState
 from hal.profile import Profile
@@ -53,6 +65,11 @@ SELF_TEST_LIMIT_NS = 8 * SECOND
 """Time from start in which every device should have answered. What flies without: inertial unit and a valve node."""
 DISAGREEMENT_KEPT_NS = 2 * SECOND
 """Age beyond which gyro and star tracker are no longer said to differ; longest time between two compared fixes."""
+DISAGREEMENT_RAD_S = radians(0.5)
+"""Gyro against star tracker, from which on the gyro's rate says nothing of the unit that takes over."""
+WRONG_FOR_S = 1.0
+"""How long a gyro may have been wrong before another one takes over."""
+LEAST_DOUBT_RAD = radians(0.3)
 NEW_PRICE = 0.1
 """Change of a nozzle's price, as a share of it, from which on the allocator's tables are made anew (1 to 2 ms)."""
 RATED = (
@@ -62,6 +79,10 @@ RATED = (
 HEALTH_SEVERITY = {
     DeviceState.OK: Severity.INFO, DeviceState.INIT: Severity.WARNING,
     DeviceState.DEGRADED: Severity.INFO, DeviceState.LOST: Severity.WARNING,
+}
+VALVE_SEVERITY = {
+    ValveState.OPEN: Severity.INFO, ValveState.SHUTTING: Severity.WARNING, ValveState.SHUT: Severity.INFO,
+    ValveState.FAILED: Severity.CRITICAL,
 }
 FAST_ROW = struct.Struct("<Q4f3f3f3fHB")
 """Row of the crash-proof ring: time (ns), quaternion, rate, position, velocity, nozzles with a pulse, motion mode."""
@@ -78,6 +99,8 @@ class FlightSoftware:
         epoch_ns: UTC of flight time zero, ns since 1970.
         expected_digest: hardware profile hash that the mission was made for; ``None`` takes any.
         journal: where events, commands and rows go.
+        faults: by what the monitors judge, and what is tried.
+        rules: by what contacts are judged.
         computer: the flight computer's own temperature and speed, where they can be reached.
 
     ``late_ticks``, the late ticks in a row, is told by whoever runs the scheduler.
@@ -85,14 +108,13 @@ class FlightSoftware:
 
     def __init__(
         self, profile: Profile, hardware: Hardware, sequencer: Sequencer, epoch_ns: int, expected_digest: str | None,
-        journal: Journal, computer: ComputerPort | None = None,
+        journal: Journal, faults: FaultTable, rules: ChosenRules, computer: ComputerPort | None = None,
     ) -> None:
         body = profile.body
         self.profile = profile
         self.hardware = hardware
         self.journal = journal
-        imu = next((d for d in profile.board.devices if d.role == "imu"), None)
-        self.estimator = Estimator(body, imu.mount.position_m if imu is not None else (0.0, 0.0, 0.0))
+        self.estimator = Estimator(body, hardware.imu_position_m)
         self.allocator = Allocator(body)
         self.modulator = make_modulator(
             body.propulsion.modulator, body, self.allocator, 1000.0 / profile.board.rates.fast_hz
@@ -100,18 +122,36 @@ class FlightSoftware:
         self.heat = ClusterHeat(body)
         self.policy = ThrustPolicy(body, self.allocator, force_ceiling_n(body))
         self.controller = Controller(body, self.allocator)
-        self.detector = ThrusterFaultDetector(body, imu.mount.position_m if imu is not None else (0.0, 0.0, 0.0))
+        self.detector = ThrusterFaultDetector(body, hardware.imu_position_m)
+        self._imu_switches = hardware.imu_switches
+        self._imu_since_ns = 0
+        self._fix_ns: int | None = None
+        """Of the last attitude that the star tracker has given."""
+        self.spare_gyro = SpareGyro()
         self.gate = PulseGate(body.propulsion)
-        self.supervisor = Supervisor(tuple(nozzle.cluster for nozzle in body.propulsion.nozzles))
+        self.limits = CraftLimits.of(body)
+        self._recovery = UnitRecovery(hardware)
+        self.supervisor = Supervisor(
+            tuple(nozzle.cluster for nozzle in body.propulsion.nozzles),
+            monitors_of(faults, self.limits, devices_by_role(profile.board), tuple(profile.board.buses)),
+            self._recovery, hardware.isolation_valves,
+        )
+        mass_kg = body.mass.dry_kg + body.mass.propellant_kg
+        self.guard = GuardWatch(rules.table, force_ceiling_n(body) / mass_kg)
+        """Whoever sees contacts hands them over here."""
+        if rules.refusal:
+            journal.event(0, Code.GUARD_RULES_REFUSED, Severity.WARNING, rules.refusal)
         self._sun_inertial = sun_direction(datetime.fromtimestamp(epoch_ns * 1e-9, UTC))
         self.commander = Commander(body, self.allocator, self.supervisor, sequencer, journal, self._sun_inertial)
-        self.commander.unavailable = lambda now_ns: self.modulator.blocked(now_ns) | hardware.propulsion.unavailable()
-        self.commander.lost = lambda: self._silent
+        flown = self.commander.flown
+        flown.unavailable = lambda now_ns: self.modulator.blocked(now_ns) | hardware.propulsion.unavailable()
+        flown.lost = lambda: self._silent
+        self.commander.known = self._known
+        self.commander.valves_armed = self._valves_armed
         self.commander.burns.budget.temperatures = lambda: self.temperatures
         self.energy = EnergyManager(body, hardware.power, journal.event, computer)
         self.commander.energy = self.energy
         self.commander.burns.budget.can_give = self.energy.can_give
-        self._limits = CraftLimits.of(body)
         self.propellant_kg = body.mass.propellant_kg
         self.plan = PulsePlan.shut(len(body.propulsion.nozzles), body.propulsion.window_ms)
         self.power: PowerState = hardware.power.state(0)
@@ -130,6 +170,20 @@ class FlightSoftware:
         self._thrusts = tuple(nozzle.thrust_n for nozzle in body.propulsion.nozzles)
         self._directives = Directives(True, False, frozenset(), False)
         self._self_test: bool | None = None
+        self._units = UnitFacts()
+        self.telemetry_every = 1
+        """One snapshot of telemetry in so many medium ticks is recorded."""
+        self.self_test_limit_ns = SELF_TEST_LIMIT_NS
+        self.retained: Retained | None = None
+        """Parameters and boot record, told by whoever joins the program; ``None``: nothing outlives a restart."""
+        self._boot_loop_told = False
+        self._stay_disarmed = False
+        self._telemetry_turn = 0
+        self.computer = ComputerFacts()
+        """The flight computer's health, told by whoever watches it."""
+        self.heard_ns: int | None = None
+        """When the last valid uplink came in, or the wait for it began, told by whoever serves the link; ``None``: this
+        craft waits for none."""
         self._last_imu_ns = 0
         self._bias: Vec3 = self.estimator.filter.bias
         """Gyro bias that the detector knows of."""
@@ -139,10 +193,13 @@ class FlightSoftware:
         self._last_fix: tuple[int, Quaternion] | None = None
         self._rate_disagreement: float | None = None
         self._enabled = False
-        self._lowering = False
-        """Arm and enable must be low and have not both read back so yet."""
+        self._lowering = True
+        """Arm and enable must be low and have not both read back so yet; at start too: a program that was killed has
+        left them high, and the first kick of the watchdog would let the enable line rise again."""
         self._recut = False
         self._lines_follow = True
+        self._valves: dict[str, ValveState] = {}
+        """Isolation valves that were ordered shut, as last told."""
         self._nodes_ready = False
         self._pulse_mask = 0
         self._open_ms = [0] * len(self._thrusts)
@@ -155,7 +212,6 @@ class FlightSoftware:
         self._price = self.heat.costs()
         self._row = b""
         self._sun_t = self._field_t = -1
-        hardware.propulsion.set_heartbeat(True)
 
     def members(self) -> tuple[Member, ...]:
         """The static member table: who runs when, with what budget, and who must never be dropped."""
@@ -167,11 +223,13 @@ class FlightSoftware:
             Member("steer", self.steer, fast, 0, 1500, True),
             Member("record", self.record, fast, 0, 200, False),
             Member("survey", self.survey, medium, 0, 500, True),
+            Member("modes", self.keep_modes, medium, 1, 300, True),
             Member("mission", self.fly_mission, medium, 1, 300, False),
             Member("telemetry", self.telemetry, medium, 2, 500, False),
             Member("energy", self.feed, medium, 4, 500, True),
+            Member("guard", self.watch_contacts, medium, 5, 1200, False),
             # 0.3 ms; 2 ms when heat or charge have changed what nozzles cost.
-            Member("housekeeping", self.housekeeping, slow, 3, 2000, False),
+            Member("housekeeping", self.housekeeping, slow, 3, 2000, True),
         )
 
     # -- fast: sense, estimate, monitor, steer, record
@@ -186,12 +244,16 @@ class FlightSoftware:
         expected = self._expected_push(now_ns)
         dt_s = (now_ns - self._last_imu_ns) * 1e-9
         imu = self.hardware.sensors.imu()
+        if self.hardware.imu_switches != self._imu_switches:
+            self._imu_since_ns = now_ns
+            self._follow_imu(imu.value.rate_rad_s if imu.ok and imu.t_ns == now_ns and imu.value is not None else None)
         if imu.ok and imu.t_ns == now_ns and imu.value is not None:
             rate, force = imu.value.rate_rad_s, imu.value.specific_force_m_s2
             if self.estimator.on_imu(now_ns, dt_s, rate, force, expected):
                 self._repeats = self._repeats + 1 if rate == self._last_rates else 0
                 self._last_rates = rate
                 wx, wy, wz = self.estimator.filter.rate
+                self.spare_gyro.on_flown(now_ns, (wx, wy, wz))
                 if self._turned is not None:
                     x, y, z = self._turned
                     self._turned = (x + wx * dt_s, y + wy * dt_s, z + wz * dt_s)
@@ -205,13 +267,25 @@ class FlightSoftware:
         self._last_imu_ns = now_ns
         fix = self.hardware.sensors.fresh_attitude
         if fix is not None:
-            self._cross_check(now_ns - fix.age_ns, fix.quaternion)
-            self.estimator.on_attitude(now_ns, fix.quaternion, fix.sigma_rad, fix.age_ns)
+            self._fix_ns = now_ns - fix.age_ns
+            self._cross_check(self._fix_ns, fix.quaternion)
+            # What was seen before another unit took over says nothing of that one's errors.
+            if now_ns - fix.age_ns >= self._imu_since_ns:
+                self.estimator.on_attitude(now_ns, fix.quaternion, fix.sigma_rad, fix.age_ns)
 
     def monitor(self, now_ns: int) -> None:
         """State to directives: what the trusted core orders in this tick."""
         facts = self.facts = self._gather(now_ns)
+        before, safe = self._directives, self.supervisor.modes.motion is Motion.SAFE
         self._directives = self.supervisor.step(facts)
+        barred = self._directives.bar_burns and not before.bar_burns
+        if barred or (self.supervisor.modes.motion is Motion.SAFE and not safe):
+            # What is being pushed ends now, not with its window.
+            self._recut = True
+        while self._recovery.errors:
+            self.journal.event(now_ns, Code.RECOVERY_HELD, Severity.WARNING, self._recovery.errors.pop(0))
+        if self._directives.isolated_clusters:
+            self._isolate(now_ns, facts)
         for event in self.supervisor.take_events():
             self.journal.event(event.t_ns, event.code, event.severity, event.text)
 
@@ -223,7 +297,7 @@ class FlightSoftware:
         facts = self.facts
         if facts is None:
             return
-        if self._directives.shut_valves:
+        if self._directives.shut_valves or not self.commander.arming:
             self.shut_valves(now_ns)
             return
         if not self._enabled:
@@ -234,6 +308,9 @@ class FlightSoftware:
             return
         nav = self.estimator.nav
         target = self.commander.guide(now_ns, nav, facts, self._directives)
+        if not facts.imu_ok and (self._fix_ns is None or now_ns - self._fix_ns > DISAGREEMENT_KEPT_NS):
+            # Nobody measures how the craft turns: pushed blindly it would only turn faster.
+            target = None
         failed = self._failed_mask() | self.hardware.propulsion.unavailable() | self._barred
         if target is None:
             plan, emitted = self.modulator.shut(now_ns), NOTHING
@@ -286,32 +363,61 @@ class FlightSoftware:
             self._field_t = field.t_ns
             estimator.on_magnetic(now_ns, field.value, age_ns=now_ns - field.t_ns)
         estimator.medium(now_ns)
+        self._compare_gyros(now_ns)
         self.hardware.survey(now_ns)
         self._nodes_ready = self.hardware.propulsion.state().some_ready
+        self._units = unit_facts(self.hardware)
         while self.hardware.health_events:
             event = self.hardware.health_events.popleft()
             cause = f" ({event.cause.value})" if event.cause is not None else ""
-            text = f"{event.device}: {event.state.name}{cause}"
-            self.journal.event(event.t_ns, Code.DEVICE_STATE, HEALTH_SEVERITY[event.state], text)
+            ordered = ", its rail was switched by order" if event.ordered else ""
+            severity = Severity.INFO if event.ordered else HEALTH_SEVERITY[event.state]
+            self.journal.event(
+                event.t_ns, Code.DEVICE_STATE, severity, f"{event.device}: {event.state.name}{cause}{ordered}"
+            )
 
-    def fly_mission(self, now_ns: int) -> None:
-        """Boot, then the mission's steps."""
+    def keep_modes(self, now_ns: int) -> None:
+        """What outlives a restart, the way out of Boot, and the lines: what no lack of time may leave undone."""
         facts = self.facts
         if facts is None:
             return
+        self._follow_retained(now_ns, facts)
         if self.supervisor.modes.motion is Motion.BOOT:
-            self._boot(now_ns, facts)
+            self._boot(facts)
         self._keep_armed(now_ns)
-        self.commander.step(now_ns, self.estimator.nav, facts)
+
+    def fly_mission(self, now_ns: int) -> None:
+        """The mission's steps."""
+        if self.facts is not None:
+            self.commander.step(now_ns, self.estimator.nav, self.facts)
 
     def telemetry(self, now_ns: int) -> None:
         """The dictionary's channels to the recorder."""
-        self.journal.snapshot(now_ns, self.snapshot(now_ns))
+        self._telemetry_turn = (self._telemetry_turn + 1) % self.telemetry_every
+        if self._telemetry_turn == 0:
+            self.journal.snapshot(now_ns, self.snapshot(now_ns))
         self.journal.medium_row(now_ns, self._row)
+
+    def watch_contacts(self, now_ns: int) -> None:
+        """Contacts to alerts, and what they lead to."""
+        facts = self.facts
+        if facts is None:
+            return
+        braking = self.supervisor.on_guard_alerts(self.guard.step(now_ns), facts)
+        if braking:
+            source = f"guard {braking[0].rule_id}"
+            record = self.commander.order("brake", {}, source, now_ns, self.estimator.nav, facts)
+            still = facts.speed_m_s is not None and facts.speed_m_s <= END_SPEED_M_S
+            if record.codes or still:
+                # Refused, or over at once: an alert that asks for a brake is never without an answer.
+                self.supervisor.enter_safe(braking[0].code or Code.GUARD_ALERT, facts)
 
     def feed(self, now_ns: int) -> None:
         """Who gets how much power: stores, shedding, loads, chargers, dock and budget."""
         self.power = self.hardware.power.state(now_ns)
+        # Against too much current the distribution unit sheds by itself, and opens the line that is to blame.
+        shedding = self.supervisor.bank.codes(Isolation.SHED)
+        self.energy.ordered_to_shed = Code.BUS_UNSTABLE in shedding or Code.SAFE_POWER_LOW in shedding
         self.energy.medium(now_ns, self.power, self.supervisor.modes.motion, self._firing_w(now_ns))
 
     # -- slow: housekeeping
@@ -324,6 +430,7 @@ class FlightSoftware:
         self.controller.set_mass(mass_kg)
         self._follow_heat(now_ns)
         modelled = {name: celsius for name, celsius in self.heat.temperatures_c.items() if name in self.heat.clusters}
+        self.energy.held_back = self.computer.throttled is True
         self.energy.slow(now_ns, self.temperatures, modelled, self.supervisor.modes.motion)
         for role, consumer in RATED:
             self.hardware.set_rate(role, self.energy.duties.rates_hz[consumer], now_ns)
@@ -369,14 +476,15 @@ class FlightSoftware:
         self._lowering = not fell
         self._tell_lines(now_ns, fell, Severity.CRITICAL)
 
+    @property
+    def restart_ordered(self) -> bool:
+        """Whether the core wants the program ended, so that its supervisor starts it anew."""
+        return self._directives.restart
+
     def on_overrun_stop(self, now_ns: int) -> None:
         """The scheduler missed 20 ticks in a row: shut and lock out."""
         self.shut_valves(now_ns)
-        self.supervisor.lock_out_valves(Code.CPU_OVERRUN, self.facts or self._gather(now_ns))
-
-    def feed_watchdog(self, now_ns: int) -> None:
-        """Every critical member made progress."""
-        self.hardware.safety.kick(now_ns)
+        self.supervisor.lock_out_valves(self.facts or self._gather(now_ns))
 
     # -- parts of the members
 
@@ -393,6 +501,19 @@ class FlightSoftware:
         # What the distribution unit throttles in power is missing in force (CANON section 5).
         a, b, c, d, e, f = share * a, share * b, share * c, share * d, share * e, share * f
         return (a * window_s, b * window_s, c * window_s, d * window_s, e * window_s, f * window_s)
+
+    def _follow_imu(self, sample: Vec3 | None) -> None:
+        """Another inertial unit is flown: what was learnt of the last one's errors is void. ``sample``: its rate."""
+        self._imu_switches = self.hardware.imu_switches
+        place = self.hardware.imu_position_m
+        off = max(self._rate_disagreement or 0.0, self.spare_gyro.difference or 0.0)
+        trusted = sample if off < DISAGREEMENT_RAD_S else None
+        self.estimator.change_imu(place, trusted, self.spare_gyro.bias, LEAST_DOUBT_RAD + off * WRONG_FOR_S)
+        self.spare_gyro.forget()
+        self.detector.change_imu(place)
+        self._bias = self.estimator.filter.bias
+        self._last_rates, self._repeats = None, 0
+        self._turned, self._last_fix, self._rate_disagreement = None, None, None
 
     def _expected_push(self, now_ns: int) -> TickImpulse | None:
         """What the commanded pulses should have done since the last tick."""
@@ -427,6 +548,18 @@ class FlightSoftware:
                 self._rate_disagreement = norm(subtract(stars, turned)) / dt_s
         self._last_fix = (exposed_ns, quaternion)
 
+    def _compare_gyros(self, now_ns: int) -> None:
+        """The unit that stands by against the flown one, where both have a sample of this tick or the one before."""
+        spare = self.hardware.spare_rate(now_ns)
+        if spare is None or not self.hardware.sensors.imu().ok:
+            self.spare_gyro.silent()
+        else:
+            self.spare_gyro.on_sample(*spare)
+
+    def _units_differ(self) -> float | None:
+        tracker = self._rate_disagreement
+        return 0.0 if tracker is not None and tracker < DISAGREEMENT_RAD_S else self.spare_gyro.difference
+
     def _gather(self, now_ns: int) -> Facts:
         power, energy = self.power, self.energy
         observer, navigation = self.estimator.observer, self.estimator.navigation
@@ -436,12 +569,13 @@ class FlightSoftware:
         commander = self.commander
         if self._last_fix is not None and now_ns - self._last_fix[0] > DISAGREEMENT_KEPT_NS:
             self._rate_disagreement = None
+        heard = self.heard_ns
         return Facts(
             t_ns=now_ns, hash_matches=self._hash_matches, self_test_passed=self._self_test,
             soc_battery=energy.soc_battery, soc_supercap=energy.soc_supercap,
             boost_soc=store.boost_soc, hold_soc=store.hold_soc,
             bus_voltage_v=power.bus_voltage_v.value if power.bus_voltage_v.ok else None,
-            bus_current_a=power.bus_current_a.value if power.bus_current_a.ok else None,
+            bus_current_a=power.bus_current_a.bound,
             battery_temperature_c=battery.value if battery is not None and battery.ok else None,
             hottest_share=energy.heat.hottest_share, imu_ok=imu.ok, imu_repeats=self._repeats,
             rate_rad_s=norm(observer.rate),
@@ -450,7 +584,8 @@ class FlightSoftware:
             propulsion_ready=self._may_push() and self._nodes_ready, settled=commander.settled,
             segment_done=commander.segment_done, target_range_m=self.estimator.relative.range_m,
             bridge_allowed=False, detached=True, joint_locked_unrated=False, late_ticks=self.late_ticks,
-            limits=self._limits, energy=energy.facts,
+            limits=self.limits, gyro_units_rad_s=self._units_differ(), energy=energy.facts, computer=self.computer,
+            units=self._units, link=LinkFacts(None if heard is None else (now_ns - heard) * 1e-9),
         )
 
     def _accuse(self, verdicts: list[ThrusterVerdict], facts: Facts) -> None:
@@ -459,6 +594,27 @@ class FlightSoftware:
             self.supervisor.nozzle_failed(verdict.nozzle, verdict.fault.value.replace("_", " "), facts)
             # What was planned with that nozzle goes wrong: plan anew at once, not at the window's end.
             self._recut = True
+
+    def _isolate(self, now_ns: int, facts: Facts) -> None:
+        """Shut off the clusters that the core wants shut off, and tell core and detector how their valves follow."""
+        ordered = self._directives.isolated_clusters
+        for cluster in sorted(ordered - self._valves.keys()):
+            self.hardware.isolate(cluster, now_ns)
+        states = self.hardware.isolation_states(now_ns)
+        valves = {cluster: states[cluster] for cluster in sorted(ordered)}
+        if valves == self._valves:
+            return
+        for cluster, state in valves.items():
+            if self._valves.get(cluster) is not state:
+                text = f"isolation valve of {cluster}: {state.value}"
+                self.journal.event(now_ns, Code.RCS_UNAVAILABLE, VALVE_SEVERITY[state], text)
+                self.supervisor.isolation_followed(cluster, state is not ValveState.FAILED, facts)
+        self._valves = valves
+        shut = 0
+        for nozzle, cluster in enumerate(self.supervisor.clusters):
+            if valves.get(cluster) is ValveState.SHUT:
+                shut |= 1 << nozzle
+        self.detector.shut_off(shut)
 
     def _firing_w(self, now_ns: int) -> float:
         """Mean power of the valves over the present window."""
@@ -496,15 +652,60 @@ class FlightSoftware:
         self._pulse_mask &= 0xFFFF
         self.propellant_kg -= impulse / self._exhaust_speed
 
-    def _boot(self, now_ns: int, facts: Facts) -> None:
+    def _boot(self, facts: Facts) -> None:
         """From Boot to Idle once the self-test has passed; the monitors lead to SAFE otherwise."""
-        if facts.self_test_passed and self.supervisor.request_mode(Motion.IDLE, facts) is None:
-            self._raise_lines(now_ns)
+        # Never before the start is written down: a craft that dies of arming must know it the next time.
+        settled = self.retained is None or self.retained.settled
+        if settled and facts.self_test_passed:
+            self.supervisor.request_mode(Motion.IDLE, facts)
+
+    def _follow_retained(self, now_ns: int, facts: Facts) -> None:
+        """What outlives a restart: parameters and starts; a craft that keeps restarting goes to SAFE."""
+        retained, keeper = self.retained, self.supervisor.keeper
+        if retained is None:
+            return
+        acknowledged = keeper.acknowledged and Code.BOOT_LOOP in keeper.reasons
+        retained.step(now_ns, self.supervisor.modes.motion, acknowledged)
+        record = retained.boot.record
+        self.commander.desk.start = None if record is None else record.starts
+        disarmed = self._stay_disarmed or not self.commander.arming
+        modes, link = self.supervisor.modes, self.supervisor.link
+        present = kept_safe(keeper, modes.emission, disarmed, link.closed)
+        found = retained.safe.step(now_ns, present)
+        if found is not None:
+            self.supervisor.restore_safe(found, facts)
+            self._stay_disarmed = found.disarmed
+        if self._stay_disarmed and retained.settled:
+            # Parameters have been put to work: what an operator ordered last stands above what is done at boot.
+            self._stay_disarmed = self.commander.arming = False
+            self.journal.event(now_ns, Code.GATE_NOT_ARMED, Severity.WARNING, "disarmed since before the restart")
+        if retained.boot_loop != self._boot_loop_told:
+            self._boot_loop_told = retained.boot_loop
+            self.supervisor.report("boot-loop", retained.boot_loop, facts)
+
+    def _known(self, craft: GateFacts) -> GateFacts:
+        """What gating asks beside the facts: what the body says of itself, and what is measured."""
+        heat = self.heat
+        celsius = heat.temperatures_c
+        cool = sum(
+            celsius[node.name] < node.trip_c for node in self.profile.body.thermal.nodes if node.name in heat.clusters
+        )
+        return replace(
+            craft, cool_clusters=cool if heat.clusters else None, emission=self.supervisor.modes.emission,
+        )
+
+    def _valves_armed(self) -> bool | None:
+        """Whether the lines are up and every node that answers is armed; ``None``: neither so nor all down."""
+        nodes = [node for node in self.hardware.propulsion.state().nodes if node.operational]
+        if self._enabled:
+            return True if all(node.armed for node in nodes) else None
+        return None if self._lowering or any(node.armed for node in nodes) else False
 
     def _may_push(self) -> bool:
         """Whether valves may be armed at all: tested, the right craft, not disarmed and not locked out."""
         return (
             self._self_test is True and self._hash_matches and self.commander.arming
+            and (self.retained is None or self.retained.settled)
             and not self.supervisor.valves_locked_out
         )
 
@@ -541,8 +742,8 @@ class FlightSoftware:
     def _test_itself(self, now_ns: int) -> None:
         """The boot's self-test, repeated until it passes. At the time limit what cannot be done without decides."""
         passed, report = self.hardware.self_test()
-        silent = ", ".join(name for name, state in report.items() if state != "ok")
-        late = now_ns >= SELF_TEST_LIMIT_NS
+        silent = ", ".join(name for name, state in report.items() if state not in ("ok", "resting"))
+        late = now_ns >= self.self_test_limit_ns
         if passed:
             self._self_test = True
             self.journal.event(now_ns, Code.SELF_TEST_PASSED, Severity.INFO, f"all {len(report)} devices answer")
@@ -595,7 +796,20 @@ class FlightSoftware:
             "bus_recoveries": self.hardware.recoveries(),
             **self._agreement(),
             **energy_snapshot(self.energy),
+            "faults": list(self.supervisor.bank.active()),
+            "fault_trips": self.supervisor.bank.trips(),
+            "fault_worst": self.supervisor.bank.worst(),
+            "safe_reasons": [code.value for code in self.supervisor.keeper.reasons],
+            "safe_open": self._safe_open(),
+            "imu": self.hardware.imu_name,
+            "commands": commander.desk.counts,
+            **self.guard.snapshot(),
+            "start": commander.desk.start,
         }
+
+    def _safe_open(self) -> list[str]:
+        keeper = self.supervisor.keeper
+        return list(keeper.failing(self.facts)) if keeper.reasons and self.facts is not None else []
 
     def _agreement(self) -> dict[str, Any]:
         """What the sensors say of the estimate, and the chain from demand to pulses of itself."""

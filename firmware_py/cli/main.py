@@ -15,7 +15,12 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from firmware_py.cli.body import body_app
+from firmware_py.cli.campaign.command import EPILOG as CAMPAIGN_EPILOG
+from firmware_py.cli.campaign.command import campaign
 from firmware_py.cli.energy import energy_app
+from firmware_py.cli.faults import faults_app
+from firmware_py.cli.guard import guard_app
+from firmware_py.cli.params import params_app
 
 __all__ = ["app", "main"]
 
@@ -28,11 +33,16 @@ app = typer.Typer(
 )
 hil = typer.Typer(no_args_is_help=True, help="Fly scenarios on the embedded rig.")
 app.add_typer(hil, name="hil")
+hil.command("campaign", epilog=CAMPAIGN_EPILOG)(campaign)
 app.add_typer(body_app, name="body")
 app.add_typer(energy_app, name="energy")
+app.add_typer(faults_app, name="faults")
+app.add_typer(guard_app, name="guard")
+app.add_typer(params_app, name="params")
 
 FileArgument = Annotated[Path, typer.Argument(help="A black box (.mcap) or the folder of a flight.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+FaultsOption = Annotated[Path | None, typer.Option("--faults", help="Fault table, instead of the one that ships.")]
 
 
 def _refuse(message: str, next_step: str = "", code: int = BAD_INPUT) -> NoReturn:
@@ -73,9 +83,10 @@ def run(
     as_json: JsonOption = False,
     output: Annotated[Path, typer.Option(help="Where flights are kept.")] = Path("flights"),
     report_: Annotated[bool, typer.Option("--report/--no-report", help="Draw plots and page at the end.")] = True,
+    faults: FaultsOption = None,
 ) -> None:
     """Fly a mission on the embedded rig: live view, summary, plots and a black box."""
-    raise typer.Exit(_fly(mission, body, board, seed, realtime, headless, as_json, output, report_))
+    raise typer.Exit(_fly(mission, body, board, seed, realtime, headless, as_json, output, report_, faults))
 
 
 @hil.command(
@@ -88,12 +99,13 @@ def hil_run(
     as_json: JsonOption = False,
     output: Annotated[Path, typer.Option(help="Where flights are kept.")] = Path("flights"),
     report_: Annotated[bool, typer.Option("--report/--no-report", help="Draw plots and page at the end.")] = False,
+    faults: FaultsOption = None,
 ) -> None:
     """Fly one scenario as fast as the machine goes; exit code 1 if an expectation does not hold."""
-    raise typer.Exit(_fly(scenario, None, None, seed, False, True, as_json, output, report_))
+    raise typer.Exit(_fly(scenario, None, None, seed, False, True, as_json, output, report_, faults))
 
 
-@hil.command("list")
+@hil.command("list", epilog="Example:\n\n  qiki hil list")
 def hil_list() -> None:
     """The scenarios that ship, with what each shows."""
     from importlib import resources
@@ -107,8 +119,9 @@ def hil_list() -> None:
 
 def _fly(
     name: str, body: str | None, board: str | None, seed: int | None, realtime: bool, headless: bool, as_json: bool,
-    output: Path, report_: bool,
+    output: Path, report_: bool, faults: Path | None,
 ) -> int:
+    from fdir.fault_table import load_fault_table
     from firmware_py.cli.session import RigFlight, new_folder, texts_of
     from firmware_py.mission import load_mission
     from firmware_py.recorder import RecordError
@@ -120,8 +133,9 @@ def _fly(
         profile = load_profile(body_name, board_name)
         used = mission.seed if seed is None else seed
         folder = new_folder(output, mission.mission, used)
-        texts = texts_of(name, body_name, board_name)
-        flight = RigFlight(mission, profile, folder, used, paced=realtime, texts=texts)
+        texts = texts_of(name, body_name, board_name, faults)
+        table = None if faults is None else load_fault_table(faults)
+        flight = RigFlight(mission, profile, folder, used, paced=realtime, texts=texts, faults=table)
     except ConfigError as error:
         _refuse(str(error), "see docs/guide for what these files hold")
     except RecordError as error:
@@ -153,7 +167,7 @@ def _fly_with_display(flight: Any, headless: bool, quiet: bool) -> Any:
             return
         shown_ns = wall_ns
         program = session.program
-        software, timing, now_ns = program.software, program.timing(), session.clock.now_ns()
+        software, timing, now_ns = program.software, program.timing(), program.clock.now_ns()
         index, count = software.commander.position
         elapsed = (wall_ns - start_ns) * 1e-9
         view.update(LiveState.from_row(
@@ -444,7 +458,7 @@ def docs(
         typer.echo(str(path))
 
 
-@app.command()
+@app.command(epilog="Example:\n\n  qiki version")
 def version() -> None:
     """Version of the software."""
     from firmware_py import __version__

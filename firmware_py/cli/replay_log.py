@@ -151,8 +151,7 @@ def play(profile: Profile, log: SensorLog, field_direction: Vec3 | None = None) 
     clock = SimClock(on_advance=rig.advance)
     hardware = Hardware(profile, rig.buses)
     hardware.propulsion.set_heartbeat(True)
-    place = next(device.mount.position_m for device in profile.board.devices if device.role == "imu")
-    estimator = Estimator(profile.body, place, gravity=True, magnetic_reference=field_direction)
+    estimator = Estimator(profile.body, hardware.imu_position_m, gravity=True, magnetic_reference=field_direction)
     filter_, sensors = estimator.filter, hardware.sensors
     count = log.t_ns[-1] // tick_ns + 1
     quaternions: list[Quaternion] = []

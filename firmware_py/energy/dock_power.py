@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fdir.codes import Code
 from firmware_py.energy.dock_feed import DEAD_V, DockFeed, DockFeedState, DockInputs
-from firmware_py.energy.stores_watch import usable
+from firmware_py.energy.stores_watch import bound
 from firmware_py.energy.thermal import ThermalVerdict
 from hal.power import PowerPlane, PowerState
 from hal.profile.body import DockFeedConfig, ThermalNode
@@ -64,7 +64,7 @@ class DockPower:
     def step(self, now_ns: int, state: PowerState, heat: ThermalVerdict) -> None:
         """Follow the readings and set the switch. A port that nobody wants is looked at with each reading of its
         controller, and at once when current flows back."""
-        behind = usable(state.dock_current_a)
+        behind = bound(state.dock_current_a)
         calm = behind is None or behind >= self._reverse_a
         seen = (state.dock.t_ns, state.dock.quality)
         if self._idle and calm and not self._wanted and seen == self._seen:
@@ -79,7 +79,7 @@ class DockPower:
     def _read(self, state: PowerState, heat: ThermalVerdict) -> DockInputs:
         bridge = heat.nodes.get(BRIDGE)
         celsius = None if bridge is None else bridge.hot_c
-        behind = usable(state.dock_current_a)
+        behind = bound(state.dock_current_a)
         dock = state.dock.value if state.dock.quality is Quality.OK else None
         if dock is None:
             return DockInputs(None, None, (behind,), celsius)

@@ -31,7 +31,7 @@ from firmware_py.energy.pdu_line import load_rules
 from firmware_py.energy.peaks import Peaks
 from firmware_py.energy.power_rule import Flows, share
 from firmware_py.energy.shedding import FaultWord, Shedder, Shedding, ShedReason, Situation
-from firmware_py.energy.stores_watch import StoresWatch, usable
+from firmware_py.energy.stores_watch import StoresWatch, bound, usable
 from firmware_py.energy.thermal import Function, ThermalGuard, ThermalVerdict
 from firmware_py.energy.token_types import Supply
 from firmware_py.energy.unseen import UnseenShare
@@ -65,6 +65,9 @@ noise of its monitors and the sag of the bus under the load."""
 SPARE_W = 1.0
 """Room that heaters leave on the bus, against the noise alone: they are wanted too much to wait for more."""
 
+HELD_BACK_SHARE = 0.5
+"""Share of computing asked for while the firmware holds the clock back."""
+
 
 class EnergyManager:
     """Power, heat and energy of one craft.
@@ -97,6 +100,10 @@ class EnergyManager:
         self.duties = Duties(body)
         self.throttle = ComputerThrottle()
         self.computer = computer
+        self.ordered_to_shed = False
+        """A fault stands whose isolation is to shed."""
+        self.held_back = False
+        """The computer's firmware holds its clock back: heat or a weak supply, and asking for less is what helps."""
         self.books = Books(power)
         self._operator: dict[str, bool] = {}
         self._last_ns: int | None = None
@@ -258,6 +265,7 @@ class EnergyManager:
             nbl_under_way=self.peaks.nbl_under_way, rcs_w=self._firing_w,
             other_w=stuck_w + self._unseen_w(self._base_w + stuck_w + sum(wanted.values())),
             battery_capacity_j=self.stores.battery_estimate.capacity_j, flows=self.flows,
+            ordered=self.ordered_to_shed,
         ))
         return self.shedding
 
@@ -341,11 +349,11 @@ class EnergyManager:
         unsolved = self.loads.overcurrent_unsolved or any(
             fault.word is FaultWord.PDU_OVERCURRENT for fault in shedding.faults
         )
-        conflict, dock_a = self.stores.conflict, usable(self.state.dock_current_a)
+        conflict = self.stores.conflict
         self.facts = replace(
             self.facts, stores_conflict=conflict, supercap_refuses_charge=self.stores.refuses_charge,
             loads_disobey=bool(self.loads.disobeying), overcurrent_unsolved=unsolved,
-            dock_current_a=dock_a if dock_a is not None and isfinite(dock_a) else None,
+            dock_current_a=bound(self.state.dock_current_a),
             heat_unknown=Function.PEAKS in self.heat.unsure,
         )
         self._low_energy = shedding.low_soc
@@ -435,6 +443,8 @@ class EnergyManager:
         wanted = min(self.duties.compute_share, self.heat.compute_share)
         if self._frost.freezing:
             wanted = min(wanted, FROST_SHARE)
+        if self.held_back:
+            wanted = min(wanted, HELD_BACK_SHARE)
         self.verdict = self.throttle.step(celsius, wanted)
         if port is not None:
             port.set_share(self.verdict.share)

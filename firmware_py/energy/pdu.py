@@ -35,6 +35,8 @@ REPEAT_NS, FEW_REPEATS, SLOW_REPEAT_NS = 3 * SECOND // 2, 5, 10 * SECOND
 """An order is repeated no sooner than its effect can be judged, and more seldom once it has not helped."""
 ALIVE_SHARE = 0.5
 """A bus below that share of its lowest voltage feeds nobody: a load that draws nothing then isn't to blame."""
+BLAMED_NS = SECOND // 2
+"""Time after closing a line in which it is blamed for a current beyond the range of the bus's monitor."""
 EVENTS = 64
 
 
@@ -144,9 +146,12 @@ class LoadManager:
         self._volts = _usable(power.bus_voltage_v)
         bus = power.bus_current_a
         amperes = _usable(bus)
-        fresh = self._guard.step(amperes, bus.t_ns, now_ns)
+        # Beyond the range of its monitor the current is above every limit, and no measure of a load's step.
+        fresh = self._guard.step(_finite(bus.bound), bus.t_ns, now_ns)
         if fresh and amperes is not None:
             self._watch.sample(bus.t_ns, amperes)
+        elif fresh:
+            self._blame_the_last(now_ns)
         self._see(now_ns, power)
         verdict = self._watch.verdict(now_ns)
         if verdict is not None:
@@ -167,9 +172,10 @@ class LoadManager:
         alive = volts is not None and volts >= self._alive_v
         for name, reading in power.load_current_a.items():
             line = self._lines.get(name)
-            if line is None or reading.t_ns <= line.current_ns or reading.quality is not Quality.OK:
+            amperes = reading.bound
+            if line is None or amperes is None or reading.t_ns <= line.current_ns:
                 continue
-            if reading.value is not None and line.see_current(reading.value, reading.t_ns, volts, alive):
+            if line.see_current(amperes, reading.t_ns, volts, alive):
                 self._trip(line, now_ns)
             line.monitor_ns = line.current_ns
         rails = power.rails
@@ -180,6 +186,18 @@ class LoadManager:
             line = self._lines.get(name)
             if line is not None and line.switched and line.see_rail(rail, rails.t_ns, now_ns, alive):
                 self._trip(line, now_ns)
+
+    def _blame_the_last(self, now_ns: int) -> None:
+        """Beyond the range of its monitor the bus collapses, and everything is shed before any line's own monitor is
+        asked: the line that was closed last, if that was just now, is the shorted one."""
+        bus_a = self._guard.amperes
+        closed = [
+            line for line in self._by_need
+            if line.told and line.before_a is not None and now_ns - line.changed_ns <= BLAMED_NS
+            and bus_a is not None and bus_a - line.before_a > line.limit_a
+        ]
+        if closed:
+            self._trip(max(closed, key=lambda line: line.changed_ns), now_ns)
 
     def _trip(self, line: Line, now_ns: int) -> None:
         # What has no switch can't be opened; its answer says so.
@@ -291,5 +309,8 @@ class LoadManager:
 
 
 def _usable(reading: Reading[float]) -> float | None:
-    value = reading.value
-    return value if reading.quality is Quality.OK and value is not None and isfinite(value) else None
+    return _finite(reading.value) if reading.quality is Quality.OK else None
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None

@@ -86,6 +86,8 @@ class Situation:
     """The battery's present capacity, where it is estimated."""
     flows: Flows | None = None
     """What the sharing rule gave last; its limits are reported."""
+    ordered: bool = False
+    """A fault of the bus or of a store stands for which loads are shed, whatever the charge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,8 @@ class Shedder:
         tally = _Tally(faults=list(self._param_faults))
         draws = self._draws(now, tally.faults)
         acting, self._tripped = self._tripped, now.tripped
-        if self._latch.step(now.soc_battery):
+        low = self._latch.step(now.soc_battery)
+        if low or now.ordered:
             self._take(tally, draws, self._sensors, ShedReason.LOW_SOC)
         if PDU in acting:
             self._take(tally, draws, self._sensors, ShedReason.THERMAL_OVERHEAT)

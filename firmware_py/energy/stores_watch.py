@@ -18,7 +18,7 @@ from hal.power import GaugeState, PowerState
 from hal.profile.body import PowerConfig
 from hal.reading import Quality, Reading
 
-__all__ = ["ChargeWatch", "StoresWatch", "usable"]
+__all__ = ["ChargeWatch", "StoresWatch", "bound", "usable"]
 
 SECOND = 1_000_000_000
 REFUSED_ABOVE_W = 20.0
@@ -34,8 +34,20 @@ def usable(reading: Reading[float]) -> float | None:
     return value if reading.quality is Quality.OK and value is not None and isfinite(value) else None
 
 
+def bound(reading: Reading[float]) -> float | None:
+    """The value, or the end of its monitor's range that the truth is beyond: for what asks whether a limit is passed.
+
+    What is no number never is one.
+    """
+    value = reading.bound
+    return value if value is not None and isfinite(value) else None
+
+
 class ChargeWatch:
-    """Compares what should have flowed into the stack with the charge it has gained, over five seconds."""
+    """Compares what should have flowed into the stack with the charge it has gained, over five seconds.
+
+    The charge is to be that by voltage: one that is counted gains whatever flows, kept or not.
+    """
 
     __slots__ = ("_capacity_j", "_samples")
 
@@ -109,7 +121,7 @@ class StoresWatch:
         """Judge whether the stack takes what the rule gives it, and keep what is drawn of it for the next step."""
         into_w = 0.0 if flows is None else flows.supercap_in_w
         self._pulses_w = 0.0 if flows is None else flows.supercap_out_w
-        self.refuses_charge = self._charge.step(now_ns, into_w, self.supercap.estimate.soc)
+        self.refuses_charge = self._charge.step(now_ns, into_w, self.supercap.measured_soc)
 
     def time_to_empty_s(self, flows: Flows) -> float | None:
         """Seconds to a battery at ``cut_soc`` as it is drawn on now, 0 at or below it; ``None`` while it isn't."""

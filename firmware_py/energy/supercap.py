@@ -11,7 +11,9 @@ what that current may do. While pulses flow nothing is called a jump that a stac
 
 A voltage that jumps without a current, or stands still while charge flows, is rejected by name. Then, and with no
 voltage at all, the charge is counted on until its sigma is ``SIGMA_LIMIT``, at most ``COAST_S``; with neither voltage
-nor current the sigma grows by what the greatest power may have taken (qiki-t: 4.5 s). After that it is ``None``.
+nor current the sigma grows by what the greatest power may have taken (qiki-t: 4.5 s). After that it is ``None``. A
+stack that keeps nothing of its charge looks like a sensor that hangs, so what is counted is never told above what a
+rejected voltage says, nor above the terminal voltage under a steady charge: no resistance puts that below the open one.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ JUMP_SHARE = 0.02
 """P: change of the open voltage, share of the full one, that must have a cause."""
 FREEZE_SHARE = 0.015
 """P: counted change of the open voltage over which the measured one may not repeat itself to the last bit."""
-PERSIST_S = 1.0
+PERSIST_S = 0.8
 """P: what disagrees for a shorter time is no verdict; two readings of different moments do."""
 RESEAT_S = 30.0
 """P: a voltage that jumped and then moves with the charge for so long is believed again."""
@@ -93,6 +95,9 @@ class SupercapEstimator:
         self._last: tuple[float, float] | None = None
         self._amperes = self._pulses_a = 0.0
         self._apart: tuple[float, float] | None = None
+        self._ceiling_v: float | None = None
+        self._measured_v: float | None = None
+        self._charged_s = self._highest_v = 0.0
         self._since_s = self._since_c = self._blur_c = self._still_c = 0.0
         self._apart_s = self._coast_s = self._keep_s = 0.0
         self._frozen = False
@@ -110,6 +115,12 @@ class SupercapEstimator:
     def capacitance_f(self) -> float:
         """Capacitance that is reckoned with."""
         return self._health.capacitance_f
+
+    @property
+    def measured_soc(self) -> float | None:
+        """Charge by voltage and resistance alone, nothing counted, 0..1; ``None`` without a voltage or a current."""
+        volts = self._measured_v
+        return None if volts is None else clamp(volts / self._full_v, 0.0, 1.0) ** 2
 
     def update(
         self,
@@ -139,6 +150,7 @@ class SupercapEstimator:
         good = self._voltage.take(voltage_v, -TOLERANCE * full, (1.0 + TOLERANCE) * full + rise, dt_s)
         self._keep_s = max(0.0, self._keep_s - dt_s)
         volts = self._voltage.value
+        self._measured_v = None if volts is None or amperes is None else volts + health.esr_ohm * amperes
         self._expect(pulses_w, volts)
         self._count(dt_s, amperes)
         if good and volts is not None and new:
@@ -199,11 +211,25 @@ class SupercapEstimator:
         self._since_s = self._since_c = self._blur_c = 0.0
         variance = sigma * sigma + VOLTAGE_SIGMA_V**2
         if self._open_v is None:
-            self._open_v, self._variance = open_v, variance
-        elif not self._frozen:
+            self._open_v, self._variance, self._ceiling_v = open_v, variance, None
+        elif self._frozen:
+            self._ceiling_v = open_v
+        else:
             self._compare(open_v, sigma * sigma, elapsed)
+            self._bound_by_charge(volts, amperes, elapsed)
         if amperes is not None and not (self._frozen or self._dissent.now):
             health.flow(elapsed, charge, blur, volts, amperes)
+
+    def _bound_by_charge(self, volts: float, amperes: float | None, elapsed_s: float) -> None:
+        """Under a charge that was steady for a while the open voltage is below the highest one at the terminals."""
+        step_a = STEP_SHARE * self._greatest_a
+        if amperes is None or amperes > -step_a or self._swing.span_a >= step_a:
+            self._charged_s = self._highest_v = 0.0
+            return
+        self._charged_s += elapsed_s
+        self._highest_v = max(self._highest_v, volts)
+        if self._charged_s >= PERSIST_S:
+            self._ceiling_v = self._highest_v
 
     def _watch(self, volts: float) -> None:
         """Whether the voltage repeats itself while charge flows."""
@@ -227,7 +253,7 @@ class SupercapEstimator:
         if differs:
             self._stay_apart(open_v, variance, off, elapsed_s)
             return
-        self._apart, self._apart_s = None, 0.0
+        self._apart, self._apart_s, self._ceiling_v = None, 0.0, None
         gain = max(0.0, self._variance - lasting) / (self._variance + variance)
         self._open_v += gain * off
         self._variance *= 1.0 - gain
@@ -252,7 +278,7 @@ class SupercapEstimator:
         self._apart = (open_v, self._apart[1] if steady and self._apart is not None else off)
         if self._apart_s >= RESEAT_S:
             self._open_v, self._variance = open_v, variance
-            self._apart, self._apart_s, self._keep_s = None, 0.0, KEEP_S
+            self._apart, self._apart_s, self._keep_s, self._ceiling_v = None, 0.0, KEEP_S, None
             self._dissent.forget()
             self.counters.reseated += 1
 
@@ -318,6 +344,8 @@ class SupercapEstimator:
         if open_v is not None:
             if self._dissent.conflict and self._apart is not None:
                 open_v = min(open_v, self._apart[0])
+            if self._ceiling_v is not None:
+                open_v = min(open_v, self._ceiling_v)
             open_v = clamp(open_v, 0.0, self._full_v)
             soc, sigma = (open_v / self._full_v) ** 2, self._sigma(open_v)
         self.estimate = StoreEstimate(

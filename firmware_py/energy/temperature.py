@@ -27,6 +27,8 @@ FIRM_SAMPLES = 3
 
 _TRUSTED, _DEGRADED, _CONFLICTING = Trust.TRUSTED, Trust.DEGRADED, Trust.CONFLICTING
 
+_TELLS_NOTHING = frozenset({Quality.BAD, Quality.OVER_RANGE})
+
 
 class _Sensor:
     """One sensor's newest word, and the last that physics allowed. ``valued``: it has a temperature or a range."""
@@ -55,9 +57,9 @@ class _Sensor:
         self.valued = False
         if quality is Quality.STALE:
             self.trust = Trust.STALE
-        elif quality is Quality.ABSENT or (celsius is None and quality is not Quality.BAD):
+        elif quality is Quality.ABSENT or (celsius is None and quality not in _TELLS_NOTHING):
             self.trust = Trust.MISSING
-        elif quality is Quality.BAD or celsius is None or not LOWEST_C <= celsius <= HIGHEST_C:
+        elif quality in _TELLS_NOTHING or celsius is None or not LOWEST_C <= celsius <= HIGHEST_C:
             # It answers and tells nothing.
             self.trust = Trust.BLIND
         else:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from firmware_py.cli.main import app
@@ -17,13 +20,44 @@ def qiki(*arguments: str):
     return runner.invoke(app, list(arguments))
 
 
-@pytest.mark.parametrize(
-    "command", [[], ["run"], ["hil", "run"], ["report"], ["export"], ["replay"], ["replay-log"], ["doctor"], ["docs"]]
-)
+def leaves(command: Any, *words: str) -> Iterator[list[str]]:
+    """Words of every command that does something."""
+    if hasattr(command, "commands"):
+        for name, below in command.commands.items():
+            yield from leaves(below, *words, name)
+    else:
+        yield list(words)
+
+
+def test_the_commands_are_these() -> None:
+    groups: dict[str, set[str]] = {}
+    for words in leaves(get_command(app)):
+        groups.setdefault(words[0] if len(words) > 1 else "", set()).add(words[-1])
+    assert groups == {
+        "": {"run", "report", "export", "replay", "replay-log", "doctor", "probe", "chip", "docs", "version"},
+        "hil": {"campaign", "list", "run"},
+        "body": {"list", "show"},
+        "energy": {"faults", "fly", "forecast"},
+        "faults": {"check", "show"},
+        "guard": {"check", "evaluate"},
+        "params": {"activate", "list", "rollback", "set", "show"},
+    }
+
+
+@pytest.mark.parametrize("command", list(leaves(get_command(app))), ids=" ".join)
 def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     shown = qiki(*command, "--help")
     assert shown.exit_code == 0
-    assert "qiki" in shown.output
+    _, _, below_options = shown.output.rpartition("\u2570")
+    assert f"qiki {' '.join(command)}" in below_options
+
+
+@pytest.mark.parametrize("group", [[], ["hil"], ["body"], ["energy"], ["faults"], ["guard"], ["params"]])
+def test_a_group_alone_says_what_there_is(group: list[str]) -> None:
+    shown = qiki(*group, "--help")
+    assert shown.exit_code == 0
+    below = {words[len(group)] for words in leaves(get_command(app)) if words[: len(group)] == group}
+    assert all(name in shown.output for name in below)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +72,11 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
         (["export", "missing.mcap"], "--csv"),
         (["replay", "missing.mcap"], "does not exist"),
         (["doctor", "--board", "no-such"], "qiki-rpi"),
+        (["hil", "campaign", "--case", "no-such"], "no-such"),
+        (["faults", "show", "--body", "no-such"], "qiki-t"),
+        (["faults", "check", "missing.yaml"], "missing.yaml"),
+        (["guard", "check", "missing.yaml"], "missing.yaml"),
+        (["params", "set", "no-such", "1"], "no-such"),
     ],
 )
 def test_bad_input_is_refused_with_exit_code_2(arguments: list[str], words: str, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import nan
+from math import inf, nan
 
 import pytest
 from hypothesis import given, settings
@@ -36,6 +36,11 @@ SWITCHED = ("radar", "transponder", "nbl", "lidar", "heater_battery")
 MONITORED = ("processor", "radar", "transponder", "nbl")
 
 
+def shown(amperes: float, t_ns: int, range_a: float) -> Reading[float]:
+    """What a monitor of that range says."""
+    return Reading(min(amperes, range_a), t_ns, Quality.OVER_RANGE if amperes > range_a else Quality.OK)
+
+
 @dataclass
 class Unit:
     """A distribution unit at 26 V. Monitors are sampled at 2 Hz, the bus at 20 Hz, the rails every 2 s."""
@@ -50,6 +55,8 @@ class Unit:
     extra_w: dict[str, float] = field(default_factory=dict)
     dead_monitors: set[str] = field(default_factory=set)
     bus_dead: bool = False
+    bus_range_a: float = inf
+    monitor_range_a: float = inf
     orders: list[tuple[int, str, bool]] = field(default_factory=list)
     refuse: bool = False
 
@@ -73,10 +80,10 @@ class Unit:
                 self.now_ns, Quality.OK,
             )
         loads = {
-            n: Reading(a, half, Quality.STALE if n in self.dead_monitors else Quality.OK)
+            n: Reading(a, half, Quality.STALE) if n in self.dead_monitors else shown(a, half, self.monitor_range_a)
             for n, a in self._samples.items()
         }
-        amperes = absent() if self.bus_dead else Reading(self.amperes, self.now_ns, Quality.OK)
+        amperes = absent() if self.bus_dead else shown(self.amperes, self.now_ns, self.bus_range_a)
         volts = absent() if self.volts is None else Reading(self.volts, self.now_ns, Quality.OK)
         return PowerState(
             volts, amperes, absent(), absent(), absent(), absent(), load_current_a=loads,
@@ -737,6 +744,49 @@ def test_an_innocent_processor_is_the_last_that_gives_way() -> None:
     unit.extra_w["base"] = 120.0
     unit.run(5.0)
     assert [n for _, n, on in unit.orders if not on][:4] == ["nbl", "radar", "transponder", "processor"]
+
+
+def test_a_bus_beyond_the_range_of_its_monitor_is_above_its_limit_and_relieved() -> None:
+    unit = Unit(monitored=(), bus_range_a=10.0)
+    unit.run(10.0)
+    unit.extra_w["radar"] = 1000.0
+    unit.run(0.15)
+    assert unit.manager.bus_level is BusLevel.OVER
+    unit.run(30.0)
+    assert "radar" not in [rule.name for rule in RULES if unit.told[rule.name] and unit.extra_w.get(rule.name)]
+    assert unit.manager.bus_level is BusLevel.NOMINAL
+
+
+def test_a_line_beyond_the_range_of_its_own_monitor_is_shorted() -> None:
+    unit = Unit(bus_dead=True, monitor_range_a=4.096)
+    unit.run(10.0)
+    unit.extra_w["radar"] = 1000.0
+    unit.run(1.0)
+    assert not unit.told["radar"]
+    assert Code.PDU_OVERCURRENT in unit.codes("radar")
+
+
+def test_a_line_whose_closing_saturates_the_monitor_of_the_bus_is_retried_three_times_and_latches() -> None:
+    unit = Unit(monitored=(), bus_range_a=10.0)
+    unit.run(10.0, Wishes(wanted={"transponder": False}))
+    unit.extra_w["transponder"] = 1000.0
+    shed = False
+    for _ in range(round(60.0 * SECOND / STEP)):
+        # Whoever sheds sees the bus collapse before any line is asked.
+        unit.step(Wishes(wanted={"transponder": True}, shed={"transponder": "pdu_overcurrent"} if shed else {}))
+        shed = unit.amperes > 6.0
+    assert not unit.told["transponder"]
+    assert len(unit.ordered("transponder", True)) == 4
+    assert Code.PDU_OVERCURRENT in unit.codes("transponder")
+    assert all(unit.told[name] for name in ("radar", "nbl"))
+
+
+def test_a_line_closed_long_before_is_not_blamed_for_a_saturated_monitor() -> None:
+    unit = Unit(monitored=(), bus_range_a=10.0)
+    unit.run(10.0)
+    unit.extra_w["base"] = 1000.0
+    unit.run(0.05)
+    assert not any(Code.PDU_OVERCURRENT in unit.codes(name) for name in SWITCHED)
 
 
 def test_nothing_more_is_opened_once_the_current_is_within_the_limit() -> None:

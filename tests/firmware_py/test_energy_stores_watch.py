@@ -220,6 +220,18 @@ def test_a_stack_that_does_not_take_its_charge_is_told_after_five_seconds() -> N
     assert craft.watch.refuses_charge is None
 
 
+def test_a_stack_that_takes_the_current_and_keeps_nothing_is_told_too() -> None:
+    craft = Craft()
+    craft.stack_v, craft.stack_a = 6.7, -6.0
+    craft.flows = replace(IDLE, supercap_in_w=40.0)
+    told = []
+    for _ in range(400):
+        craft.fly(0.1)
+        told.append(craft.watch.refuses_charge)
+    assert told[60:] == [True] * 340
+    assert craft.watch.supercap_estimate.soc == pytest.approx(0.43, abs=0.03)
+
+
 def test_a_stack_that_takes_it_is_not_accused() -> None:
     watch = ChargeWatch(18_000.0)
     answers = [watch.step(i * 50 * MS, 40.0, 0.5 + 40.0 * i * 0.05 / 18_000.0) for i in range(200)]

@@ -336,6 +336,57 @@ def test_a_voltage_that_stands_still_while_charge_flows_is_named_and_the_charge_
     assert Code.POWER_TELEM_STALE in estimate.codes
 
 
+@pytest.mark.parametrize("noise_v", [0.0, 0.003])
+def test_a_stack_that_takes_a_current_and_keeps_nothing_is_not_said_to_be_charged(noise_v: float) -> None:
+    estimator, stack = new(), Stack(open_v=6.7, noise_v=noise_v)
+    fly(estimator, stack, 0.0, 5.0)
+    highest = 0.0
+    for i in range(800):
+        new_sample = i % 2 == 0
+        if new_sample:
+            volts = 6.7 + NEW_OHM * 8.0 + noise_v * float(stack.rng.standard_normal())
+        estimate = estimator.update(LOOK_S, volts, -8.0, None, None, 25.0, new_sample)
+        assert estimate.soc is not None
+        highest = max(highest, estimate.soc)
+    assert highest < stack.soc + 0.035
+    assert estimate.soc == pytest.approx(stack.soc, abs=0.035)
+    assert estimator.measured_soc == pytest.approx(stack.soc, abs=0.02)
+
+
+def test_a_hanging_voltage_bounds_the_charge_from_above_until_it_is_of_one_mind_with_the_count_again() -> None:
+    estimator, stack = new(), Stack(open_v=6.7)
+    pulses(estimator, stack, 2)
+    start, stuck = stack.soc, stack.volts
+    for _ in range(300):
+        stack.step(-60.0, LOOK_S)
+        estimate = estimator.update(LOOK_S, stuck, stack.amperes)
+    assert told(estimate)["voltage"] is SourceVerdict.FROZEN
+    assert estimate.soc == pytest.approx(start, abs=0.03)
+    assert stack.soc > start + 0.03
+    for _ in range(100):
+        stack.step(120.0, LOOK_S)
+        estimate = estimator.update(LOOK_S, stuck, stack.amperes)
+    for _ in range(100):
+        stack.step(150.0, LOOK_S)
+        estimate = estimator.update(LOOK_S, stuck, stack.amperes)
+    assert estimate.soc == pytest.approx(stack.soc, abs=0.02), "below what hangs the count is told"
+    estimate = fly(estimator, stack, 0.0, 5.0)
+    assert estimate.soc == pytest.approx(stack.soc, abs=0.02)
+    estimate = fly(estimator, stack, -60.0, 20.0)
+    assert estimate.soc == pytest.approx(stack.soc, abs=0.02), "it moves again, and bounds nothing"
+
+
+def test_the_charge_by_voltage_alone_needs_voltage_and_current() -> None:
+    estimator, stack = new(), Stack(open_v=8.0)
+    assert estimator.measured_soc is None
+    fly(estimator, stack, 100.0, 5.0)
+    assert estimator.measured_soc == pytest.approx(stack.soc, abs=0.02)
+    estimator.update(1.0, 8.0, None)
+    assert estimator.measured_soc is None
+    estimator.update(1.0, None, 0.0)
+    assert estimator.measured_soc is None
+
+
 def test_without_a_voltage_the_charge_is_counted_for_a_while_and_then_unknown() -> None:
     estimator, stack = new(), Stack()
     pulses(estimator, stack, 6)

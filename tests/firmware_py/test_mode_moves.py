@@ -14,7 +14,7 @@ from firmware_py.mode_moves import BY_WAY_OF, come_to_rest, reach
 
 
 def supervisor_in(motion: Motion) -> Supervisor:
-    made = Supervisor(("a",) * 4)
+    made = Supervisor(("a",) * 4, ())
     made.modes.motion = motion
     return made
 
@@ -45,7 +45,8 @@ def test_refused_at_the_second_step_it_stays_where_it_was(
     supervisor = supervisor_in(source)
     refusal = reach(supervisor, target, facts(speed_m_s=0.0, imu_ok=False, target_range_m=9000.0))
     assert refusal is not None
-    assert refusal.codes == ((Code.TARGET_OUT_OF_RANGE,) if target is Motion.DOCK else (Code.SENSOR_MISSING,))
+    far = (Code.TARGET_OUT_OF_RANGE,) if target is Motion.DOCK else ()
+    assert refusal.codes == (Code.SENSOR_MISSING, *far)
     assert supervisor.modes.motion is source
 
 
@@ -53,6 +54,39 @@ def test_what_speaks_against_either_step_is_said_at_once(facts: Callable[..., Fa
     refusal = reach(supervisor_in(Motion.BURN), Motion.DOCK, facts(speed_m_s=1.0, target_range_m=None))
     assert refusal is not None
     assert refusal.codes == (Code.STILL_MOVING, Code.TARGET_OUT_OF_RANGE)
+
+
+@pytest.mark.parametrize("source", [Motion.IDLE, Motion.MANOEUVRE, Motion.COAST, Motion.BRAKE, Motion.DOCK])
+def test_a_burn_at_ftg_is_reached_with_the_charge_for_it_by_whatever_way(
+    facts: Callable[..., Facts], source: Motion
+) -> None:
+    supervisor = supervisor_in(source)
+    refusal = reach(supervisor, Motion.BURN, facts(speed_m_s=0.0, soc_supercap=0.59), boost=True)
+    assert refusal is not None
+    assert (refusal.source, refusal.target, refusal.codes) == (source, Motion.BURN, (Code.CAP_LOW,))
+    assert supervisor.modes.motion is source
+    assert reach(supervisor, Motion.BURN, facts(speed_m_s=0.0, soc_supercap=0.6), boost=True) is None
+    assert supervisor.modes.motion is Motion.BURN
+
+
+@pytest.mark.parametrize("target", [Motion.IDLE, Motion.COAST, Motion.MANOEUVRE, Motion.DOCK, Motion.BURN])
+@pytest.mark.parametrize("speed", [0.0, 0.7])
+def test_a_brake_out_of_safe_ends_in_safe_whatever_is_asked_for(
+    facts: Callable[..., Facts], target: Motion, speed: float
+) -> None:
+    supervisor = supervisor_in(Motion.IDLE)
+    supervisor.enter_safe(Code.SAFE_ORDERED, facts())
+    assert reach(supervisor, Motion.BRAKE, facts(speed_m_s=speed)) is None
+    assert supervisor.modes.motion is Motion.BRAKE
+    assert reach(supervisor, target, facts(speed_m_s=speed)) is None
+    assert supervisor.modes.motion is Motion.SAFE
+    assert supervisor.keeper.reasons == (Code.SAFE_ORDERED,)
+
+
+def test_a_burn_at_ftg_that_follows_on_a_burn_is_no_move(facts: Callable[..., Facts]) -> None:
+    supervisor = supervisor_in(Motion.BURN)
+    assert reach(supervisor, Motion.BURN, facts(soc_supercap=0.1), boost=True) is None
+    assert supervisor.modes.motion is Motion.BURN
 
 
 @pytest.mark.parametrize("source", [Motion.BRAKE, Motion.BURN, Motion.COAST, Motion.DOCK])

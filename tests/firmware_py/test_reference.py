@@ -24,30 +24,27 @@ from comms.dictionary import COMMANDS, TELEMETRY
 from drivers.device import Oracle, OracleKind
 from drivers.errors import Cause
 from fdir.codes import Code
-from fdir.gating import CLASS_CHECKS
-from fdir.modes import TRANSITIONS, Motion
-from fdir.monitors import MONITORS
-from fdir.safe import EXIT_CONDITIONS
+from fdir.exit_conditions import EXIT_CONDITIONS
+from fdir.fault_table import Isolation, load_fault_table
+from fdir.gating import CLASSES
+from fdir.modes import GUARD_TEXT, TRANSITIONS, Motion
+from fdir.recovery import Step
+from fdir.safe import STATE_RULES
 from firmware_py import mission
 from firmware_py.cli import bench, main
 from firmware_py.cli import chip as one_chip
+from firmware_py.cli.computer_faults import COMPUTER_FAULTS
+from firmware_py.cli.rig_ground import GROUND_FAULTS
 from firmware_py.mission import load_mission
 from firmware_py.probe import Verdict
-from firmware_py.reference import (
-    CHECK_TEXT,
-    CODE_TEXT,
-    EXIT_TEXT,
-    figure_table,
-    independent,
-    pages,
-    parts,
-    stale,
-    write,
-)
+from firmware_py.reference import figure_table, independent, pages, parts, stale, write
+from firmware_py.reference_codes import CODE_TEXT
+from firmware_py.reference_faults import ISOLATION_TEXT, STEP_TEXT, fault_rows, measured_times
 from firmware_py.report.figures import EVENT_CODES, check_expectations
 from hal.causes import CAUSES, quality_of
-from hal.hardware import ROLE_SAMPLES, Hardware
+from hal.hardware import Hardware
 from hal.manager import DeviceState
+from hal.parts import ROLE_SAMPLES
 from hal.profile import ConfigError, body, load_board, load_profile
 from hal.profile.board import ROLE_BUSES, BusConfig, DeviceConfig, LinesConfig, MountConfig, RecoveryConfig
 from hal.reading import Quality
@@ -122,10 +119,25 @@ def test_every_entry_of_every_table_is_on_its_page() -> None:
     for channel in TELEMETRY:
         row = f"| {channel.id} | `{channel.name}` | {channel.kind} | {channel.unit} |"
         assert row in made["reference/telemetry.md"]
-    for monitor in MONITORS:
-        assert f"| {monitor.name} | {monitor.text} |" in made["reference/faults.md"]
+    for fault in load_fault_table().rows:
+        row = next(line for line in made["faults.md"].splitlines() if f"| {fault.number} | `{fault.id}` | " in line)
+        assert f" | {fault.text} | " in row
+        assert f" | `{fault.code}` | {fault.severity} | " in row
+        assert row.endswith(f" | `{fault.scenario}` |")
+        assert f" | {fault.detect_within_ms:g} ms | " in row
+        assert all(isolation.value in row for isolation in fault.isolation)
+        assert " > ".join(f"{rung.step} ({rung.wait_s:g} s)" for rung in fault.recovery) in row
+    for name, condition in EXIT_CONDITIONS.items():
+        assert f"| `{name}` | {condition.text} |" in made["reference/safe.md"]
+    for rule in STATE_RULES:
+        assert f"| `{rule.state}` | {rule.text} |" in made["reference/safe.md"]
     for source, target in TRANSITIONS:
         assert f"| {source} | {target} |" in made["reference/modes.md"]
+    lines = made["reference/commands.md"].splitlines()
+    for command_class, gates in CLASSES.items():
+        (row,) = [line for line in lines if line.startswith(f"| {command_class} |")]
+        for check in gates.checks:
+            assert " ".join((check.__doc__ or "").replace("``", "`").split()) in row, check.__name__
     for device in load_board("qiki-rpi").devices:
         assert f"| {device.name} | `{device.part}` |" in made["chips.md"]
         assert f"### {device.part}\n" in made["chips.md"]
@@ -133,11 +145,46 @@ def test_every_entry_of_every_table_is_on_its_page() -> None:
         assert f"| `{code}` |" in made["reference/codes.md"]
 
 
-def test_every_code_check_and_exit_condition_has_a_text() -> None:
+def test_every_code_check_and_row_of_a_table_has_a_text() -> None:
     assert set(CODE_TEXT) == set(EVENT_CODES) >= set(Code)
-    assert {check.__name__ for checks in CLASS_CHECKS.values() for check in checks} == set(CHECK_TEXT)
-    assert set(EXIT_TEXT) == set(EXIT_CONDITIONS)
-    assert all(text and not text.endswith(".") for text in CODE_TEXT.values())
+    assert set(ISOLATION_TEXT) == set(Isolation)
+    assert set(STEP_TEXT) == set(Step)
+    checks = {check.__name__: check.__doc__ for row in CLASSES.values() for check in row.checks}
+    texts = {
+        "code": CODE_TEXT, "isolation": ISOLATION_TEXT, "step": STEP_TEXT, "check": checks, "guard": GUARD_TEXT,
+        "exit condition": {name: row.text for name, row in EXIT_CONDITIONS.items()},
+        "state": {rule.state: rule.text for rule in STATE_RULES},
+        "fault": {fault.id: fault.text for fault in load_fault_table().rows},
+    }
+    for what, table in texts.items():
+        for name, text in table.items():
+            assert text, (what, name)
+            assert not text.endswith("."), (what, name)
+
+
+def test_times_of_the_last_campaign_stand_beside_the_goals(tmp_path: Path) -> None:
+    results = tmp_path / "campaign.json"
+    times = {
+        "imu-silent": {"detected_ms": 95.0, "recovered_s": 1.25, "flown": 20},
+        "gyro-frozen": {"detected_ms": 97.5, "recovered_s": None, "flown": 3},
+        "bus-low": {"detected_ms": None, "recovered_s": 2.0},
+    }
+    results.write_text(json.dumps({"faults": times}), encoding="utf-8")
+    found = measured_times(results)
+    assert found == times
+    shown = {row[1]: row[10:12] for row in fault_rows(found)}
+    assert shown["`imu-silent`"] == ("95 ms (worst of 20)", "1.25 s")
+    assert shown["`gyro-frozen`"] == ("97.5 ms (worst of 3)", "-")
+    assert {row for fault, row in shown.items() if fault not in ("`imu-silent`", "`gyro-frozen`")} == {("-", "-")}
+
+
+@pytest.mark.parametrize("text", [None, "", "no JSON", "[]", "{}", "null", '{"faults": 3}'])
+def test_without_a_campaign_the_page_shows_no_times(tmp_path: Path, text: str | None) -> None:
+    results = tmp_path / "campaign.json"
+    if text is not None:
+        results.write_text(text, encoding="utf-8")
+    assert measured_times(results) == {}
+    assert {row[10:12] for row in fault_rows(measured_times(results))} == {("-", "-")}
 
 
 def test_rows_have_as_many_cells_as_their_head() -> None:
@@ -226,12 +273,13 @@ def test_the_scenario_guide_names_every_key_figure_and_fault() -> None:
         for key in keys(kind):
             assert f"`{key}`" in SCENARIO, key
     assert figure_table() in SCENARIO, "copy the table of figures again"
-    faults = SCENARIO.partition("## Faults")[2]
-    for name, (_, parameters) in hil.rig.FAULTS.items():
-        row = next(line for line in faults.splitlines() if f"`{name}`" in line[: line.find("|", 1)])
+    faults = SCENARIO.partition("## Faults")[2].partition("## Expectations")[0]
+    kinds: dict[str, Any] = {name: parameters for name, (_, parameters) in hil.rig.FAULTS.items()}
+    for name, parameters in (kinds | COMPUTER_FAULTS | GROUND_FAULTS).items():
+        (row,) = [line for line in faults.splitlines() if f"`{name}`" in line[: max(0, line.find("|", 1))]]
         assert all(f"`{parameter}`" in row for parameter in parameters), name
     words = [kind.value for kind in (*FaultKind, *Recovery)]
-    for word in [*(f"`{word}`" for word in words), *(f"`{mode}`" for mode in Motion), "`cpu_late`"]:
+    for word in [*(f"`{word}`" for word in words), *(f"`{mode}`" for mode in Motion)]:
         assert word in SCENARIO, word
 
 

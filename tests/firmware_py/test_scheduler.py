@@ -431,12 +431,14 @@ def test_a_critical_member_that_raises_three_times_in_a_row_starves_the_watchdog
     assert bench.scheduler.summary().starved == ("vital",)
     assert bench.codes().count(EventCode.WATCHDOG_STARVED) == 1
     vital.broken = False
+    bench.good(STARVE_AFTER_MISSES - 1)
+    assert len(bench.fed) == 2
     bench.good(1)
     assert len(bench.fed) == 3
     assert bench.events[-1] == (EventCode.WATCHDOG_RESUMED, "vital")
 
 
-def test_two_failures_and_a_success_in_turn_never_starve_the_watchdog() -> None:
+def test_a_success_between_two_failures_is_no_progress() -> None:
     calls = [0]
 
     def shaky(now_ns: int) -> None:
@@ -446,7 +448,16 @@ def test_two_failures_and_a_success_in_turn_never_starve_the_watchdog() -> None:
 
     bench = Bench(Member("vital", shaky, FAST, 0, 100, True))
     bench.good(60)
-    assert len(bench.fed) == 60
+    assert len(bench.fed) == 3
+    assert bench.scheduler.members_stuck
+
+
+def test_what_always_fails_does_not_fill_the_record() -> None:
+    bench = Bench(Member("bad", Failing().step, FAST, 0, 100, False))
+    bench.good(1000)
+    told = bench.codes().count(EventCode.MEMBER_FAILED)
+    assert told == 8 + 6  # 1 to 8, then 16, 32, 64, 128, 256, 512
+    assert member(bench, "bad").failures == 1000
 
 
 def test_a_non_critical_member_never_starves_the_watchdog() -> None:
@@ -463,7 +474,7 @@ def test_the_watchdog_waits_for_every_stuck_member() -> None:
     bench.good(4)
     assert len(bench.fed) == 2
     second.broken = False
-    bench.good(1)
+    bench.good(STARVE_AFTER_MISSES)
     assert len(bench.fed) == 3
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from comms.dictionary import TELEMETRY
 from drivers.errors import Cause
-from hal.frames import norm
+from fdir.codes import Severity
+from hal.device_health import HealthEvent
+from hal.frames import norm, rotation_angle
 from hal.manager import DeviceState
 from hal.profile import load_profile
 from hal.propulsion import PulsePlan
@@ -30,6 +32,23 @@ def firing(craft: Craft) -> None:
     """Detumble until a nozzle is open."""
     craft.order("detumble")
     craft.until(lambda: craft.open_nozzles() != 0)
+
+
+# -- health
+
+
+def test_what_a_rail_switched_by_order_does_to_its_device_is_no_warning_and_a_reset_that_nobody_ordered_is() -> None:
+    craft = Craft()
+    craft.until(lambda: craft.motion == "Idle")
+    log = craft.hardware.health_events
+    for state, ordered in ((DeviceState.LOST, True), (DeviceState.INIT, True), (DeviceState.INIT, False)):
+        log.append(HealthEvent(craft.clock.now_ns(), "mag", state, Cause.RESET, ordered))
+    craft.run(0.1)
+    assert [event[2:] for event in craft.journal.events if event[3].startswith("mag:")][-3:] == [
+        (Severity.INFO, "mag: LOST (reset), its rail was switched by order"),
+        (Severity.INFO, "mag: INIT (reset), its rail was switched by order"),
+        (Severity.WARNING, "mag: INIT (reset)"),
+    ]
 
 
 # -- boot
@@ -105,10 +124,11 @@ def test_a_snapshot_has_exactly_the_channels_of_the_dictionary() -> None:
     assert list(row) == expected
     missing = {name for name, value in row.items() if value is None}
     # In this attitude two faces see the Sun, so its vector is known as well. Nobody ranges to a target, no field is
-    # known to compare with, free space has no gravity, no profile is flown, and the rig's computer has no thermometer.
+    # known to compare with, free space has no gravity, no profile is flown, no contact is tracked, and the rig's
+    # computer has no thermometer.
     assert missing - {"nis_attitude", "nis_sun"} == {
         "nis_magnetic", "nis_gravity", "nis_relative", "relative_position_m", "relative_velocity_m_s",
-        "sigma_relative_m", "profile_progress", "computer_c",
+        "sigma_relative_m", "profile_progress", "guard_quality", "computer_c",
     }
 
 
@@ -352,13 +372,41 @@ def test_a_burst_with_a_wrong_sum_is_counted_and_not_used() -> None:
     assert craft.motion == "Manoeuvre"
 
 
-def test_an_inertial_unit_that_is_silent_for_100_ms_leads_to_safe_in_time() -> None:
-    craft = Craft().boot()
+@pytest.mark.parametrize("spare", [True, False], ids=["both_units_dead", "board_without_a_spare"])
+def test_without_any_inertial_unit_safe_comes_after_100_ms_and_not_before(spare: bool) -> None:
+    board = FIRST_FLIGHT.board
+    devices = tuple(device for device in board.devices if spare or device.role != "imu_backup")
+    craft = Craft(profile=FIRST_FLIGHT._replace(board=msgspec.structs.replace(board, devices=devices))).boot()
     craft.rig.buses["spi0"].inject(Fault(FaultKind.TIMEOUT))
-    craft.ticks(20)
+    craft.ticks(19)
     assert craft.motion == "Idle"
-    took = craft.until(lambda: craft.motion == "SAFE", 0.1)
-    assert took <= 0.011
+    craft.ticks(1)
+    assert craft.motion == "SAFE"
+    assert craft.texts("RECOVERY_STEP") == ["imu-silent: redundant skipped"]
+    assert craft.software.snapshot(craft.software.now_ns)["safe_reasons"] == ["SENSOR_MISSING"]
+
+
+def test_for_an_inertial_unit_that_is_silent_for_100_ms_the_spare_is_flown_instead_of_safe() -> None:
+    craft = Craft(rate=(0.0, 0.0, radians(0.5))).boot()
+    craft.order("hold")
+    craft.run(3.0)
+    assert craft.software.snapshot(craft.software.now_ns)["imu"] == "imu"
+    craft.rig.buses["spi0"].inject(Fault(FaultKind.TIMEOUT, address=0))
+    craft.ticks(19)
+    assert craft.texts("RECOVERY_STEP") == []
+    craft.ticks(1)
+    assert craft.texts("RECOVERY_STEP") == ["imu-silent: redundant taken"]
+    assert craft.software.snapshot(craft.software.now_ns)["imu"] == "imu_b"
+    largest = 0.0
+    for _ in range(600):
+        craft.ticks(1)
+        largest = max(largest, norm(craft.rig.truth().rate))
+    assert craft.motion == "Manoeuvre"
+    assert largest < radians(1.0)
+    assert "imu-silent" not in craft.software.supervisor.bank.active()
+    nav, truth = craft.software.estimator.nav, craft.rig.truth()
+    assert nav.rate == pytest.approx(truth.rate, abs=radians(0.2))
+    assert rotation_angle(nav.quaternion, truth.quaternion) < radians(0.5)
 
 
 def test_two_fixes_apart_do_not_keep_a_disagreement_alive_once_the_tracker_is_silent() -> None:
@@ -425,3 +473,60 @@ def test_any_modulator_of_the_table_keeps_the_rules_in_flight(kind: str) -> None
     assert craft.rig.checker.total == 0
     assert craft.software.gate.vetoes == 0
     assert norm(craft.rig.truth().rate) < norm((radians(3.0), radians(-2.0), radians(4.0)))
+
+
+# -- isolation valves
+
+
+def stuck(craft: Craft, nozzle: int) -> None:
+    """A nozzle that stays open for good, while the craft holds."""
+    craft.order("hold")
+    craft.run(6.0)
+    craft.rig.world.stick_nozzle_on(nozzle, True)
+
+
+@pytest.mark.parametrize("nozzle", [0, 6, 9])
+def test_a_nozzle_stuck_on_for_ever_is_shut_off_within_100_ms_and_the_rates_stay_small(nozzle: int) -> None:
+    craft = Craft().boot()
+    stuck(craft, nozzle)
+    begin = craft.now_s
+    took_s = craft.until(lambda: not craft.open_nozzles() >> nozzle & 1)
+    assert took_s <= 0.100
+    fastest = 0.0
+    while craft.now_s < begin + 15.0:
+        craft.ticks(20)
+        fastest = max(fastest, norm(craft.rig.truth().rate))
+    assert fastest < radians(5.0)
+    cluster = nozzle // 4
+    assert craft.software.supervisor.masked == set(range(4 * cluster, 4 * cluster + 4))
+    assert craft.software.supervisor.failed == {nozzle}
+    assert [text for text in craft.texts("RCS_UNAVAILABLE") if text.startswith("isolation")] == [
+        f"isolation valve of rcs_c0{cluster + 1}: shutting", f"isolation valve of rcs_c0{cluster + 1}: shut",
+    ]
+
+
+def test_with_the_expander_dead_the_craft_fights_the_nozzle_with_all_others_and_shuts_it_off_later() -> None:
+    craft = Craft().boot()
+    bus = craft.rig.buses["i2c_c"]
+    dead = bus.inject(Fault(FaultKind.NACK_ADDRESS, address=0x18))
+    stuck(craft, 9)
+    supervisor = craft.software.supervisor
+    craft.until(lambda: "isolation valve of rcs_c03: failed" in craft.texts("RCS_UNAVAILABLE"), 1.0)
+    assert supervisor.masked == {9}
+    craft.run(3.0)
+    assert norm(craft.rig.truth().rate) < radians(25.0)
+    bus.clear(dead)
+    craft.until(lambda: not craft.open_nozzles() >> 9 & 1, 12.0)
+    craft.run(0.2)
+    assert supervisor.masked >= {8, 9, 10, 11}
+    assert craft.texts("RCS_UNAVAILABLE")[-1] == "isolation valve of rcs_c03: shut"
+
+
+def test_without_isolation_valves_a_stuck_nozzle_is_masked_alone() -> None:
+    board = msgspec.structs.replace(FIRST_FLIGHT.board, isolation=None)
+    craft = Craft(profile=FIRST_FLIGHT._replace(board=board)).boot()
+    stuck(craft, 9)
+    craft.until(lambda: bool(craft.software.supervisor.masked), 1.0)
+    craft.run(0.5)
+    assert craft.software.supervisor.masked == {9}
+    assert craft.software.supervisor.isolated == frozenset()

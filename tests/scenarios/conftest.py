@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from firmware_py.mission import MissionConfig, load_mission
+from tests.scenarios.flights import Hangar
 
 FOLDER = Path(__file__).resolve().parents[2] / "hil" / "scenarios"
 
@@ -16,6 +17,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "scenario" in metafunc.fixturenames:
         missions = sorted((load_mission(str(path)) for path in FOLDER.glob("*.yaml")), key=_length, reverse=True)
         metafunc.parametrize("scenario", missions, ids=[mission.mission for mission in missions])
+
+
+@pytest.fixture(scope="session")
+def hangar(tmp_path_factory: pytest.TempPathFactory) -> Hangar:
+    """The session's flights."""
+    return Hangar(tmp_path_factory.getbasetemp())
 
 
 def _length(mission: MissionConfig) -> tuple[float, str]:

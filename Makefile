@@ -4,12 +4,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ONLY   ?=
 ARGS   ?=
+MINUTES ?= 10
+SEED   ?= $(shell git rev-parse HEAD 2>/dev/null || echo 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench hil docs lock clean
+.PHONY: help run test lint bench hil campaign mutate docs lock clean
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-7s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 $(VENV)/.run: pyproject.toml requirements.lock
 	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON): install Python 3.11 or newer, or name one: make run PYTHON=python3.11"; exit 2; }
@@ -47,6 +49,18 @@ bench: $(VENV)/.peers  ## measure every figure beside its reference (ONLY=spine 
 
 hil: $(VENV)/.dev  ## fly every scenario of the suite on the rig
 	@$(BIN)/python -m pytest tests/scenarios $(ARGS)
+
+campaign: $(VENV)/.dev  ## fly faults against the software for MINUTES=10 on all cores, other ones with every commit
+	@$(BIN)/qiki hil campaign --slice $(MINUTES) --seed $(SEED) $(ARGS)
+
+# The tool that changes the safety core piece by piece (docs/decisions/0019).
+$(VENV)/.mutate: $(VENV)/.dev
+	@echo "setting up the mutation tool (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check mutmut==3.8.1
+	@touch $@
+
+mutate: $(VENV)/.mutate  ## hold the tests of fdir/ against mutants of it (20 minutes; MUTATE=fdir/recovery.py for some)
+	@MUTATE=$(MUTATE) $(BIN)/python -m bench mutation
 
 docs: $(VENV)/.run  ## print docs/chips.md and docs/reference from the tables
 	@$(BIN)/qiki docs

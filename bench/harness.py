@@ -37,6 +37,10 @@ class Report:
     def __init__(self, subject: str, folder: Path = RESULTS) -> None:
         self.subject = subject
         self.figures: list[Figure] = []
+        self.more: dict[str, Any] = {}
+        """Further keys of the file; with any, the figures stand under ``figures``."""
+        self.stored = True
+        """Whether ``finish`` writes the file; a subject that was run in part only is shown and not kept."""
         self._folder = folder
 
     def add(
@@ -60,7 +64,8 @@ class Report:
         self.figures.append(Figure(figure, plain, unit, _plain(reference), _plain(target), bool(holds)))
 
     def finish(self) -> int:
-        """Print the table, write ``<folder>/<subject>.json``; exit code 0 if all figures hold, else 1."""
+        """Print the table, write ``<folder>/<subject>.json`` if it is to be stored; exit code 0 if all figures hold,
+        else 1."""
         header = ("figure", "ours", "reference", "target", "holds")
         rows = [
             (
@@ -75,8 +80,12 @@ class Report:
             print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         failed = sum(not f.holds for f in self.figures)
         print(f"  {len(self.figures) - failed} of {len(self.figures)} hold")
+        if not self.stored:
+            return 1 if failed else 0
         self._folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps([asdict(f) for f in self.figures], indent=2, ensure_ascii=False, allow_nan=False)
+        figures = [asdict(f) for f in self.figures]
+        stored = {"figures": figures, **self.more} if self.more else figures
+        text = json.dumps(stored, indent=2, ensure_ascii=False, allow_nan=False)
         (self._folder / f"{self.subject}.json").write_text(text + "\n", encoding="utf-8")
         return 1 if failed else 0
 

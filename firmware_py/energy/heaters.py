@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from math import isfinite
+from math import inf, isfinite
 
 from fdir.codes import Code
 from firmware_py.energy.heater_model import SECOND, HeatedNode, HeaterFault, HeaterWatch, Surroundings
@@ -116,12 +116,15 @@ class _Thermostat:
         self.told = HeaterFault.NONE
         self._state: HeaterState | None = None
 
-    def look(self, now_ns: int, dt_s: float, powered: bool, own_w: float, verdict: NodeVerdict | None) -> None:
-        """Predict, measure, and judge the heater."""
+    def look(
+        self, now_ns: int, dt_s: float, powered: bool, own_w: float, verdict: NodeVerdict | None, hidden: bool
+    ) -> None:
+        """Predict, measure, and judge the heater, but for times in which other heat hides it."""
         hot = None if verdict is None or verdict.modelled else verdict.hot_c
         cold = None if verdict is None or verdict.modelled else verdict.cold_c
         trusted = hot if verdict is not None and verdict.trust is not Trust.CONFLICTING else None
-        self.watch.step(now_ns, dt_s, powered, own_w, trusted if self.node.certain else None)
+        judged = trusted if self.node.certain else None
+        self.watch.step(now_ns, dt_s, powered, inf if hidden else own_w, judged)
         fault = self.watch.fault
         self.modelled = trusted is None or fault is HeaterFault.FAILED or fault is HeaterFault.DOUBTED
         if trusted is not None and not self.modelled:
@@ -219,6 +222,7 @@ class HeaterControl:
         powered: Collection[str] | None = None,
         own_heat_w: Mapping[str, float] = NO_HEAT,
         ambient_c: float | None = None,
+        hidden: Collection[str] = (),
     ) -> HeaterPlan:
         """Decide which heaters should be on.
 
@@ -231,6 +235,7 @@ class HeaterControl:
             powered: loads that were really fed since the last step; by default those of the last plan.
             own_heat_w: heat that nodes make themselves, as far as it is known (electronics, open nozzles), W.
             ambient_c: surroundings of the craft if they are known; otherwise see ``Surroundings``.
+            hidden: nodes that make more heat than their heater and nobody knows how much: not judged meanwhile.
         """
         dt_s = 0.0 if self._last_ns is None else max(now_ns - self._last_ns, 0) * 1e-9
         self._last_ns = now_ns
@@ -239,9 +244,10 @@ class HeaterControl:
         around = self._around
         around.look(nodes, self.modelled, own_heat_w, ambient_c)
         for heater in self._heaters:
-            own_w = own_heat_w.get(heater.config.node, 0.0)
+            node = heater.config.node
+            own_w = own_heat_w.get(node, 0.0)
             heater.node.surround(around)
-            heater.look(now_ns, dt_s, heater.load in fed, own_w, nodes.get(heater.config.node))
+            heater.look(now_ns, dt_s, heater.load in fed, own_w, nodes.get(node), node in hidden)
             heater.want(low_energy)
         if not (isfinite(headroom_w) and headroom_w >= 0.0):
             self.refused += 1

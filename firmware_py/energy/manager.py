@@ -122,6 +122,8 @@ class EnergyManager:
         self._headroom_w = 0.0
         self._low_energy = False
         self._frost = FrostGuard(body)
+        self._clusters = frozenset(nozzle.cluster for nozzle in body.propulsion.nozzles)
+        """Nodes that get of the heat of their nozzles, as long as these fire."""
         self._heater_loads = frozenset(heater.load for heater in body.thermal.heaters)
         self._heated = tuple(heater.node for heater in body.thermal.heaters)
         self._begun_ns: int | None = None
@@ -415,7 +417,7 @@ class EnergyManager:
         powered = [name for name in self._names if self.loads.drawn_w(name) > 0.0]
         self.plan = self.heaters.step(
             now_ns, self.heat.nodes, self._headroom_w, low_energy=self._low_energy, powered=powered,
-            own_heat_w=self._own_heat(),
+            own_heat_w=self._own_heat(), hidden=self._clusters if self._firing_w > 0.0 else (),
         )
         for heater in self.plan.events:
             what = "no power for ten minutes" if heater.code is Code.PDU_DENIED else heater.fault

@@ -612,3 +612,16 @@ def test_none_of_lower_rank_runs_where_a_higher_one_of_its_power_waits(
         for running in on:
             higher = (rank[waiting], cold[waiting]) < (rank[running], cold[running])
             assert not higher or HEATERS[running].power_w < HEATERS[waiting].power_w
+
+
+@pytest.mark.parametrize(("hidden", "found"), [((), HeaterFault.STUCK_ON), (CLUSTERS, HeaterFault.NONE)])
+def test_heat_of_nozzles_that_fire_is_not_taken_for_a_heater_that_is_stuck_on(
+    hidden: tuple[str, ...], found: HeaterFault
+) -> None:
+    control = HeaterControl(QIKI)
+    node = next(node for node in QIKI.thermal.nodes if node.name == "rcs_c01")
+    rise_k_s = 1.2 * HEATERS["rcs_c01"].power_w / node.capacity_j_k
+    for second in range(400):
+        warmed = {name: verdict(15.0) for name in WARM} | {"rcs_c01": verdict(15.0 + rise_k_s * second)}
+        plan = control.step(second * SECOND, warmed, ALL_W, hidden=hidden)
+    assert fault(plan, "rcs_c01") is found

@@ -163,12 +163,16 @@ def _lines(profile: Profile, bus: str) -> Iterator[Entry]:
                             units=frozenset({name, *(d.name for d in profile.board.devices if d.bus == name)}))
 
 
+LOOK_S = 0.1
+"""A part that speaks by itself is found silent when its time is over and somebody looks, 20 times a second."""
+
+
 def _goal_s(device: DeviceConfig) -> float:
     """Three missed polls (CANON 10.2), but no sooner than the goal of its class."""
     floor = DETECTION_GOAL_S["attitude"] if device.role in FAST_ROLES else DETECTION_GOAL_S["power"]
     if device.rate_hz <= 0.0:
         return DETECTION_GOAL_S["thermal"]
-    return max(floor, 3.0 / device.rate_hz, device.timeout_ms * 1e-3)
+    return max(floor, 3.0 / device.rate_hz, device.timeout_ms * 1e-3 + LOOK_S)
 
 
 def _nozzles(devices: tuple[DeviceConfig, ...]) -> frozenset[int]:

@@ -570,3 +570,25 @@ def test_nothing_is_carried_out_unauthenticated_expired_without_authority_or_twi
     assert len(counter.desk._verdicts) <= memory
     assert len(counter.desk._sequences) <= 4
     assert len(counter.desk._orders) <= 32
+
+
+# -- starts of the program
+
+
+@pytest.mark.parametrize(("named", "allowed"), [(3, True), (2, False), (None, False)])
+def test_a_request_from_outside_must_name_the_start_that_flies(
+    counter: Counter, named: int | None, allowed: bool
+) -> None:
+    counter.desk.start = 3
+    record = counter.give(start=named)
+    assert (record.codes == ()) is allowed
+    assert len(counter.carried) == allowed
+    if not allowed:
+        assert record.codes == (Code.CMD_EXPIRED,)
+        assert f"meant for start {named}; this is start 3" in record.detail
+
+
+def test_the_program_itself_and_a_craft_that_keeps_no_count_ask_for_no_start(counter: Counter) -> None:
+    assert counter.give(start=None).codes == ()
+    counter.desk.start = 3
+    assert counter.give(source=Source.SCRIPT, start=None).codes == ()

@@ -513,3 +513,10 @@ def test_wanted_load_that_the_body_lacks_is_refused_by_name() -> None:
 def test_power_that_is_none_is_refused_by_name(name: str, bad: float) -> None:
     with pytest.raises(ValueError, match=name):
         settled(**{name: bad})
+
+
+def test_a_fault_of_the_bus_sheds_the_sensors_whatever_the_charge() -> None:
+    assert not settled().shed
+    told = settled(ordered=True)
+    assert dict(told.shed) == dict.fromkeys(("radar", "transponder"), ShedReason.LOW_SOC)
+    assert not told.low_soc

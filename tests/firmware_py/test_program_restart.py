@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
+from fdir.codes import Code
 from fdir.fault_table import FaultTable, RungConfig, load_fault_table
 from fdir.recovery import Step
 from firmware_py.clock import NullMeter, SimClock
 from firmware_py.computer_health import ComputerHealth, HealthSample
 from firmware_py.journal import NoJournal
 from firmware_py.mission import parse_epoch
-from firmware_py.program import RESTART_EXIT, Program, fit_window
+from firmware_py.program import RESTART_EXIT, STUCK_NS, WIND_DOWN_NS, Program, fit_window
+from firmware_py.scheduler import Member, RateGroup
 from firmware_py.sd_notify import Notifier
 from hil.plant.world import InitialState
 from hil.rig import Rig
-from tests.firmware_py.rig_craft import EPOCH, FIRST_FLIGHT, NOT_BLINDED, RESTING, SECOND
+from tests.firmware_py.rig_craft import EPOCH, FIRST_FLIGHT, NOT_BLINDED, RESTING, SECOND, Craft
 
 
 class Computer:
@@ -85,3 +87,61 @@ def test_an_ordered_restart_ends_the_run_and_leaves_nothing_armed() -> None:
 
 def test_the_exit_code_is_one_that_the_manager_starts_again() -> None:
     assert RESTART_EXIT == 75
+
+
+class Breaking:
+    """A critical member that fails from a moment on."""
+
+    def __init__(self) -> None:
+        self.broken = False
+
+    def step(self, _now_ns: int) -> None:
+        if self.broken:
+            raise ValueError("broken")
+
+
+def stuck_craft() -> tuple[Craft, Breaking]:
+    breaking = Breaking()
+    return Craft(more_members=[Member("vital", breaking.step, RateGroup.FAST, 0, 100, True)]).boot(), breaking
+
+
+def test_a_critical_member_that_is_stuck_for_a_second_ends_the_program() -> None:
+    craft, breaking = stuck_craft()
+    breaking.broken = True
+    took_s = craft.until(lambda: craft.program.restart_ordered)
+    assert STUCK_NS / SECOND <= took_s <= STUCK_NS / SECOND + 0.05
+    assert craft.texts("RESTART_ORDERED") == ["a critical member is stuck"]
+    assert craft.program.run(craft.clock.now_ns() + SECOND)
+
+
+def test_a_member_that_recovers_in_time_ends_nothing() -> None:
+    craft, breaking = stuck_craft()
+    breaking.broken = True
+    craft.run(0.9)
+    breaking.broken = False
+    craft.run(2.0)
+    assert not craft.program.restart_ordered
+
+
+def test_a_craft_that_kept_restarting_is_not_restarted_for_a_stuck_member() -> None:
+    craft, breaking = stuck_craft()
+    assert craft.software.facts is not None
+    craft.software.supervisor.enter_safe(Code.BOOT_LOOP, craft.software.facts)
+    breaking.broken = True
+    craft.run(3.0)
+    assert not craft.program.restart_ordered
+
+
+def test_a_clean_stop_is_noted_and_leaves_nothing_armed() -> None:
+    craft = Craft().boot()
+    retained = craft.program.retained
+    assert retained.boot.record is not None
+    assert not retained.boot.record.clean
+    before_ns = craft.clock.now_ns()
+    craft.program.wind_down()
+    assert retained.boot.record.clean
+    assert not retained.busy
+    assert craft.clock.now_ns() - before_ns <= WIND_DOWN_NS
+    lines = craft.profile.board.lines
+    assert not craft.rig.buses["gpio"].get(lines.valve_arm)
+    assert not craft.rig.buses["gpio"].get(lines.valve_enable)

@@ -242,3 +242,22 @@ def test_a_craft_that_loses_its_power_while_it_writes_boots_with_the_old_or_the_
     assert outcome.mixed == outcome.counts_wrong == outcome.latches_lost == outcome.safe_wrong == 0
     assert outcome.old
     assert outcome.new
+
+
+def test_whatever_is_wrong_with_the_memory_it_does_not_keep_the_craft_from_flying() -> None:
+    class Broken:
+        capacity = 100
+
+        def load(self, slot: int, now_ns: int) -> None:
+            raise RuntimeError("no such slot")
+
+        store = load
+
+    craft = Craft(None)
+    craft.retained = Retained(Broken(), craft.journal, craft.work.__setitem__)  # type: ignore[arg-type]
+    for _ in range(50):
+        craft.now_ns += TICK
+        craft.retained.step(craft.now_ns, Motion.BOOT, False)
+    assert craft.retained.settled
+    (told,) = [text for code, text in craft.events() if code == Code.PARAM_STORE_FAILED]
+    assert told == "given up: RuntimeError('no such slot')"

@@ -530,3 +530,63 @@ def test_without_isolation_valves_a_stuck_nozzle_is_masked_alone() -> None:
     craft.run(0.5)
     assert craft.software.supervisor.masked == {9}
     assert craft.software.supervisor.isolated == frozenset()
+
+
+# -- what a fault, a restart or an operator must not leave undone
+
+
+def test_safe_cuts_what_is_being_pushed_at_the_next_tick() -> None:
+    craft = Craft(rate=TUMBLING)
+    craft.until(lambda: craft.motion == "Idle" and craft.hardware.propulsion.state().armed)
+    firing(craft)
+    craft.rig.buses["spi0"].inject(Fault(FaultKind.TIMEOUT))
+    plan = craft.software.plan
+    while craft.motion != "SAFE":
+        plan = craft.software.plan
+        craft.ticks(1)
+    craft.ticks(1)
+    assert craft.software.plan is not plan
+
+
+def test_a_disarmed_craft_raises_no_line_when_it_leaves_boot() -> None:
+    craft = Craft()
+    craft.software.commander.arming = False
+    raised = 0
+    while craft.motion == "Boot":
+        craft.ticks(1)
+        raised += any(lines(craft))
+    craft.run(0.5)
+    assert raised == 0
+    assert lines(craft) == (False, False)
+    assert not any(node.armed for node in craft.hardware.propulsion.state().nodes)
+
+
+def test_an_uplink_ages_though_nobody_tells_of_it_any_more() -> None:
+    craft = Craft().boot()
+    assert craft.software.facts is not None
+    assert craft.software.facts.link.uplink_age_s is None
+    craft.software.heard_ns = craft.software.now_ns
+    craft.run(3.0)
+    assert craft.software.facts.link.uplink_age_s == pytest.approx(3.0, abs=0.02)
+
+
+def test_without_rates_and_without_stars_nothing_is_pushed() -> None:
+    craft = Craft(rate=TUMBLING)
+    craft.until(lambda: craft.motion == "Idle" and craft.hardware.propulsion.state().armed)
+    firing(craft)
+    craft.rig.buses["spi0"].inject(Fault(FaultKind.TIMEOUT))
+    craft.rig.buses["usb3"].inject(Fault(FaultKind.SILENCE))
+    craft.until(lambda: craft.motion == "SAFE", 5.0)
+    craft.run(3.0)
+    used = craft.rig.truth().propellant_kg
+    craft.run(10.0)
+    assert craft.rig.truth().propellant_kg == used
+
+
+def test_an_operator_may_order_safe_in_boot_and_idle_he_may_not() -> None:
+    craft = Craft()
+    craft.ticks(20)
+    assert craft.motion == "Boot"
+    assert craft.order("idle").codes == ("SELF_TEST_PENDING",)
+    assert craft.order("safe").codes == ()
+    assert craft.motion == "SAFE"

@@ -28,6 +28,8 @@ ODDITIES = {
     "clock_steps": "times a track's time went back by more than 2 s",
     "overflow": "tracks that found no room, or made it",
 }
+WIDE = 110
+"""Columns of a terminal from which on rules and their events go side by side."""
 
 guard_app = typer.Typer(no_args_is_help=True, help="Guard rules: check a file, and see what it says of contacts.")
 
@@ -53,7 +55,8 @@ def check(
         return
     from rich.console import Console
 
-    Console().print(_rules_table(table))
+    console = Console()
+    console.print(_rules_table(table, console.width))
     typer.echo(f"\ngood: {_count(len(table.rules), 'rule')} in {path}\n{table.digest}")
 
 
@@ -171,17 +174,25 @@ def _leads_to(rule: GuardRule) -> str:
     return reaction(GuardAlert(rule.id, 0, rule.fsm_event, rule.severity, rule.trigger, 0, "")).value
 
 
-def _rules_table(table: GuardTable) -> Table:
+def _rules_table(table: GuardTable, width: int) -> Table:
+    """Rules, a line each; a terminal too narrow for all of it has the events below, and the rest in ``--json`` only."""
     from rich.text import Text
 
-    shown = _table("rule", "severity", "leads to", "waits for", "range m", "for s", "mute s", "event",
-                   right=("range m", "for s", "mute s"))
+    wide = width >= WIDE
+    right = ("range m", "for s", "mute s")
+    shown = (
+        _table("rule", "severity", "leads to", "waits for", *right, "event", right=right) if wide
+        else _table("rule", "severity", "leads to", "range m", "for s", right=right)
+    )
     for rule in table.rules:
-        shown.add_row(
-            rule.id, Text(rule.severity.value, style=STYLES[rule.severity.value]), _leads_to(rule), rule.trigger.value,
-            f"{rule.min_range_m:g}..{rule.max_range_m:g}", f"{rule.min_duration_s:g}", f"{rule.cooldown_s:g}",
-            Text("none", style="dim") if rule.fsm_event is None else rule.fsm_event.value,
-        )
+        event = Text("none", "dim") if rule.fsm_event is None else Text(rule.fsm_event.value)
+        first = (rule.id, Text(rule.severity.value, STYLES[rule.severity.value]), _leads_to(rule))
+        span, lasts = f"{rule.min_range_m:g}..{rule.max_range_m:g}", f"{rule.min_duration_s:g}"
+        if wide:
+            shown.add_row(*first, rule.trigger.value, span, lasts, f"{rule.cooldown_s:g}", event)
+        else:
+            shown.add_row(*first, span, lasts)
+            shown.add_row(Text.assemble("  ", event))
     return shown
 
 

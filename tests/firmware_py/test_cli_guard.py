@@ -65,6 +65,14 @@ def test_every_command_has_help_with_examples(command) -> None:
     assert "qiki guard" in shown.stdout or not command
 
 
+def test_a_narrow_terminal_has_every_name_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = CliRunner().invoke(guard_app, ["check"]).stdout.splitlines()
+    at = next(index for index, line in enumerate(lines) if line.startswith("FOE_TRANSPONDER_OFF_APPROACH"))
+    assert re.fullmatch(r"FOE_TRANSPONDER_OFF_APPROACH +critical +safe +0\.\.150 +0", lines[at])
+    assert lines[at + 1].strip() == "RADAR_ALERT_FOE_APPROACH"
+
+
 def test_check_shows_the_rules_that_ship_and_where_each_leads() -> None:
     shown = guard("check")
     assert shown.exit_code == 0

@@ -57,6 +57,8 @@ class GateFacts:
     """Least charges for an NBL packet."""
     radio_ready: bool | None = None
     emission: Emission | None = None
+    packet_released: bool | None = None
+    """An operator has let one critical emergency packet out of a silence."""
     surroundings: Trust | None = None
     """What the craft sees around it."""
     joint_ready: bool | None = None

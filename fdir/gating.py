@@ -263,6 +263,11 @@ def _not_silent(_facts: Facts, known: GateFacts) -> tuple[Code, ...]:
     return () if known.emission in (Emission.OPEN, Emission.RESTRICTED) else (Code.EMCON_BLOCK,)
 
 
+def _not_silent_or_released(_facts: Facts, known: GateFacts) -> tuple[Code, ...]:
+    """emission open or restricted, or an operator has released a packet"""
+    return () if known.packet_released else _not_silent(_facts, known)
+
+
 # -- the table
 
 
@@ -332,7 +337,8 @@ CLASSES: dict[CommandClass, ClassRow] = {
     ),
     _C.NBL_CRITICAL: ClassRow(
         battery=_battery_at_nbl, cap=_supercap_at_nbl, pdu=_line_granted, heat=_cool, radio=_radio,
-        emission=_not_silent, confirm=Confirm.UNLESS_SAFE, pause_ns=NBL_PAUSE_NS, risk=Risk.HIGH, in_safe=InSafe.YES,
+        emission=_not_silent_or_released, confirm=Confirm.UNLESS_SAFE, pause_ns=NBL_PAUSE_NS, risk=Risk.HIGH,
+        in_safe=InSafe.YES,
     ),
     _C.TRANSMIT: ClassRow(
         battery=_battery, pdu=_line_granted, heat=_cool, radio=_radio, emission=_emission_open, risk=Risk.MEDIUM,

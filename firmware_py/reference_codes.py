@@ -3,12 +3,52 @@
 from __future__ import annotations
 
 from fdir.codes import Code
-from firmware_py.report.figures import RIG_FAULT
 from firmware_py.scheduler import EventCode
 
-__all__ = ["CODE_TEXT"]
+__all__ = ["CODE_TEXT", "RIG_FAULT"]
+
+RIG_FAULT = "RIG_FAULT"
+"""Code of the rig's own notes in the record: a fault began or ended."""
 
 CODE_TEXT: dict[str, str] = {
+    Code.NBL_NOT_CRITICAL: "the emergency channel takes no packet of this criticality",
+    Code.NBL_PAYLOAD_TOO_LARGE: "the packet is longer than 1024 bits",
+    Code.NBL_CAP_LOW: "too little charge in the supercapacitor for an emergency packet",
+    Code.NBL_BAT_LOW: "too little charge in the battery for an emergency packet",
+    Code.NBL_PDU_DENIED: "the power distribution does not let the emergency transmitter through",
+    Code.NBL_THERMAL_BLOCK: "core or distribution unit are too hot for an emergency packet",
+    Code.NBL_NOT_IMPLEMENTED: "the emergency channel has no such mode",
+    Code.NBL_RULES_ONLY: "the emergency channel sends by its rules only; this payload is none of its classes",
+    Code.NBL_RATE_LIMIT: "the last emergency packet was sent too short a time ago, or six in this hour",
+    Code.NBL_RCS_FIRING: "an emergency packet waits until the thrusters are still",
+    Code.NBL_PACKET_SENT: "an emergency packet was sent; whether it arrived is not known",
+    Code.NBL_PACKET_FAILED: "an emergency packet was given up after its attempts",
+    Code.NBL_BUDGET_LOW: "the energy of the emergency channel is nearly used up",
+    Code.COMMS_DEGRADED: "a channel carries less than it should",
+    Code.COMMS_POWER_BLOCK: "a channel is cut for want of energy",
+    Code.COMMS_THERMAL_BLOCK: "a channel is cut because its radio or the core is too hot",
+    Code.COMMS_UNAUTHORIZED: "a peer asked for what its key does not allow",
+    Code.COMMS_NOT_IMPLEMENTED: "the link has no such channel or mode",
+    Code.LINK_UP: "a peer is connected",
+    Code.LINK_DOWN: "a peer is no longer connected",
+    Code.EMCON_ENTER: "emission control became stricter",
+    Code.EMCON_EXIT: "emission control became less strict",
+    Code.INTRUSION_ALERT: "the traffic looks like an attack; the text says how",
+    Code.CHANNEL_CREATED: "a channel was created",
+    Code.CHANNEL_CLOSED: "a channel was closed",
+    Code.CHANNEL_REFUSED: "a channel was not created; the text says why",
+    Code.KEY_ROTATED: "keys of a session moved on to the next epoch",
+    Code.KEY_RENEWED: "the secret shared with a peer was renewed",
+    Code.KEY_REVOKED: "a key was revoked",
+    Code.KEY_STORE_FAILED: "keys could not be read or stored",
+    Code.HANDSHAKE_REFUSED: "a handshake was refused",
+    Code.FILE_DONE: "a file was transferred whole",
+    Code.FILE_FAILED: "a file transfer ended without the file",
+    Code.SEQUENCE_STARTED: "a command sequence was started",
+    Code.SEQUENCE_DONE: "a command sequence gave its last command",
+    Code.SEQUENCE_REFUSED: "a command sequence was refused; the text says why",
+    Code.SEQUENCE_ABORTED: "a command sequence was ended",
+    Code.BUNDLE_DROPPED: "a bundle for somebody else was dropped; the text says why",
     Code.THERMAL_TELEM_MISSING: "no temperature is known",
     Code.PROFILE_SEGMENT: "a segment of a thrust profile started",
     Code.PROFILE_DONE: "a burn was flown to its end",

@@ -16,12 +16,10 @@ from types import UnionType
 from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
-import numpy as np
 import yaml
 
 from hal.profile.board import ROLE_BUSES, BoardConfig, DeviceConfig
 from hal.profile.body import BodyConfig
-from hal.profile.controllability import missing_axes
 from hal.profile.digest import hardware_profile_hash
 
 __all__ = ["ConfigError", "Lines", "Profile", "check_finite", "load_board", "load_body", "load_profile", "load_yaml"]
@@ -263,6 +261,9 @@ def _length(vector: tuple[float, ...]) -> float:
 
 
 def _check_mass(body: BodyConfig, lines: Lines) -> None:
+    # Here, not above: whoever reads other files than a body with this module is spared 20 MiB.
+    import numpy as np
+
     path = ["mass", "inertia_kg_m2"]
     inertia = np.array(body.mass.inertia_kg_m2)
     if not np.allclose(inertia, inertia.T, rtol=1e-9, atol=1e-12):
@@ -296,6 +297,8 @@ def _check_nozzles(body: BodyConfig, lines: Lines) -> None:
         raise lines.error(["propulsion", "max_burn_ms"], f"must not be below window_ms ({prop.window_ms})")
     if prop.min_on_ms + prop.min_off_ms > prop.window_ms:
         raise lines.error(["propulsion", "min_on_ms"], "shortest pulse and pause together exceed window_ms")
+    from hal.profile.controllability import missing_axes
+
     missing = missing_axes(body)
     if missing:
         raise lines.error(

@@ -293,6 +293,20 @@ def test_a_bridge_bars_a_burn_only_over_a_joint_that_is_not_rated(
     assert gate(C.ZTT_BURN, Motion.DOCK, facts(**of_facts), dataclasses.replace(GOOD, **of_known)) == ()
 
 
+@pytest.mark.parametrize("emission", [None, Emission.SILENT])
+def test_an_operators_release_lets_a_critical_packet_out_of_a_silence_and_nothing_else(
+    emission: Emission | None, facts: MakeFacts
+) -> None:
+    silent = dataclasses.replace(GOOD, emission=emission)
+    for released in (None, False):
+        known = dataclasses.replace(silent, packet_released=released)
+        assert gate(C.NBL_CRITICAL, Motion.IDLE, facts(), known) == (Code.EMCON_BLOCK,)
+    released = dataclasses.replace(silent, packet_released=True)
+    assert gate(C.NBL_CRITICAL, Motion.IDLE, facts(), released) == ()
+    for command_class in (C.NBL_PACKET, C.TRANSMIT, C.BEACON, C.SCAN):
+        assert Code.EMCON_BLOCK in gate(command_class, Motion.IDLE, facts(), released)
+
+
 def test_a_burn_takes_what_propellant_is_left(facts: MakeFacts) -> None:
     assert gate(C.HOLD, Motion.IDLE, facts(propellant_kg=1e-3), GOOD) == ()
     assert gate(C.HOLD, Motion.IDLE, facts(propellant_kg=-1e-3), GOOD) == (Code.WORKING_MASS_LOW,)

@@ -117,3 +117,35 @@ def test_the_override_belongs_to_engineers() -> None:
 
 def test_kinds_of_channels_are_known() -> None:
     assert {channel.kind for channel in TELEMETRY} <= set(Kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("emcon", {"level": 4}, "level is 4; 0..3 is allowed"),
+        ("emcon", {"level": 1.5}, "level must be a whole number, got 1.5"),
+        ("emcon", {"level": True}, "must be a finite number"),
+        ("ping", {"number": 2**32}, "0..4.29497e+09 is allowed"),
+        ("channel_create", {"name": "x", "kind": "nbl", "qos": "bulk", "end_to_end": True}, "kind is 'nbl'; allowed"),
+        ("channel_close", {"name": "x" * 33}, "name has 33 characters; 1..32 are allowed"),
+        ("channel_close", {"name": ""}, "name has 0 characters"),
+        ("nbl_set", {"enabled": True, "max_w": 20.5}, "max_w is 20.5 W; 1..20 is allowed"),
+        ("telemetry_rate", {"group": "video", "rate_hz": 1}, "allowed: motion, state"),
+    ],
+)
+def test_a_command_to_the_link_is_checked_like_every_other(name, arguments, words) -> None:
+    with pytest.raises(CommandRefused) as caught:
+        validate(name, arguments)
+    assert words in str(caught.value)
+
+
+def test_a_whole_number_comes_back_as_one() -> None:
+    for given in (2, 2.0):
+        value = validate("emcon", {"level": given})[1]["level"]
+        assert (value, type(value)) == (2, int)
+
+
+def test_ids_are_without_a_gap_and_link_commands_follow_those_of_the_craft() -> None:
+    assert [command.id for command in COMMANDS.values()] == list(range(1, len(COMMANDS) + 1))
+    assert [channel.id for channel in TELEMETRY] == list(range(1, len(TELEMETRY) + 1))
+    assert COMMANDS["emcon"].id == 31

@@ -1,0 +1,1 @@
+"""The link of a craft: sessions with peers, channels, and what goes over them."""

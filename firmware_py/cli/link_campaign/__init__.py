@@ -1,0 +1,1 @@
+"""``qiki link campaign``: the faults and attacks that a link must survive, row by row."""

@@ -13,7 +13,7 @@ from comms.dictionary import COMMANDS
 from fdir.codes import Code, Severity
 from fdir.facts import Facts
 from fdir.gate_facts import GateFacts
-from fdir.gating import CommandClass, Standing
+from fdir.gating import CLASSES, CommandClass, Standing
 from fdir.lifecycle import ENDS, LEDGER_CODES, LifeBook, Receipt, Stage, Trigger
 from fdir.sealing import Decision, Sealed, seal
 from fdir.supervisor import Supervisor
@@ -28,6 +28,7 @@ NS = 1_000_000_000
 LONGEST_ID = 64
 MOST_VERDICTS = 1024
 MOST_SENDERS = 64
+ARMED_NS = 60 * NS
 SIGHTS = {Sight.WHOLE: Trigger.SEEN, Sight.CUT: Trigger.PART_SEEN, Sight.GONE: Trigger.ABORT}
 """Sights that end the wait for an effect."""
 
@@ -66,14 +67,16 @@ class CommandDesk:
         self._objections = objections
         self._act = act
         self.book = LifeBook()
-        self.armed: frozenset[CommandClass] = frozenset()
-        """Classes that were armed, of those that do nothing unarmed."""
+        self._armed: dict[str, int] = {}
+        """Commands that were armed, of those that do nothing unarmed, and until when."""
         self.start: int | None = None
         """Number of this start, where the craft keeps count: a request from outside must name it."""
         self.repeated = 0
         """Requests whose id had been used."""
         self._number = 0
         self._orders: dict[int, Order] = {}
+        self._words: dict[int, str] = {}
+        """By number of a command that ends now: what the link said of it."""
         self._verdicts: dict[tuple[str, ...], tuple[CommandRecord, Sealed | None]] = {}
         self._sequences: dict[tuple[str, ...], int] = {}
         self._last: dict[CommandClass, int] = {}
@@ -90,6 +93,18 @@ class CommandDesk:
     def next_number(self) -> int:
         """Number that the next request will have."""
         return self._number + 1
+
+    def arm(self, name: str, now_ns: int) -> tuple[Code, ...]:
+        """Let one command of this name through within a minute; refused for one that needs no arming."""
+        command = COMMANDS.get(name)
+        if command is None or not CLASSES[command.command_class].arm_first:
+            return (Code.CMD_VALIDATION_FAILED,)
+        self._armed[name] = now_ns + ARMED_NS
+        return ()
+
+    def disarm(self) -> None:
+        """Nothing is armed any more."""
+        self._armed.clear()
 
     # -- taking a request in
 
@@ -137,6 +152,7 @@ class CommandDesk:
             self.book.move(life, Trigger.REJECT, now_ns)
         else:
             self._last[COMMANDS[order.name].command_class] = now_ns
+            self._armed.pop(order.name, None)
             life.effect_ns += round(done.lasts_s * NS)
             for trigger in (Trigger.ALLOW, Trigger.PUBLISH, Trigger.SENT):
                 self.book.move(life, trigger, now_ns)
@@ -193,7 +209,7 @@ class CommandDesk:
         codes = self._supervisor.gate(command_class, facts, self._known(), Standing(
             confirmed=order.arguments.get("confirmed") is True if by_argument
             else request.confirmation is Confirmation.CONFIRMED,
-            armed=command_class in self.armed,
+            armed=now_ns <= self._armed.get(order.name, -1),
             since_last_ns=None if last_ns is None else now_ns - last_ns,
             emergency=request.priority is Priority.EMERGENCY,
         ))
@@ -248,6 +264,7 @@ class CommandDesk:
                 sight = EFFECTS[order.name].look(seen, order)
                 life.partly = life.partly or sight is Sight.PART
                 if sight in SIGHTS:
+                    self._words[life.number] = "" if seen.link is None else seen.link.words(life.number)
                     self.book.move(life, SIGHTS[sight], now_ns)
         self.book.step(now_ns)
         self._tell(None)
@@ -263,7 +280,10 @@ class CommandDesk:
                     record = verdict
                 else:
                     codes = () if code is None else (code,)
-                    record = CommandRecord(move.t_ns, move.number, order.name, order.source, move.stage, codes, "", {})
+                    words = self._words.pop(move.number, "")
+                    record = CommandRecord(
+                        move.t_ns, move.number, order.name, order.source, move.stage, codes, words, {}
+                    )
                 self._journal.command(record)
                 if code is not None:
                     severity = Severity.INFO if move.stage is Stage.EFFECT_CONFIRMED else Severity.WARNING

@@ -19,6 +19,7 @@ from fdir.supervisor import Supervisor
 from firmware_py.commands import Order
 from firmware_py.energy.manager import EnergyManager
 from firmware_py.energy.pdu_line import Obedience
+from firmware_py.link_orders import LINK_COMMANDS, LinkOrders
 
 __all__ = ["EFFECTS", "BurnSeen", "EffectRule", "Seen", "Sight"]
 
@@ -59,6 +60,7 @@ class Seen:
     override_armed: bool
     valves_armed: bool | None
     energy: EnergyManager | None
+    link: LinkOrders | None = None
 
 
 Look = Callable[[Seen, Order], Sight]
@@ -197,10 +199,20 @@ def _at_once(_seen: Seen, _order: Order) -> Sight:
     return Sight.WHOLE
 
 
+def _by_link(seen: Seen, order: Order) -> Sight:
+    outcome = None if seen.link is None else seen.link.outcome(order.number)
+    if outcome is None:
+        return Sight.NOTHING
+    return Sight.WHOLE if outcome else Sight.GONE
+
+
 _SETTLED = "its law is flown in Manoeuvre and has settled"
 _THERE = "its law is flown and has settled"
 _FLOWN = "flown to its end"
 _TABLE = "done when the call returns"
+_TOLD = "the link says that it is done"
+PACKET_S = 1200.0
+TRANSFER_S = 7200.0
 EFFECTS: dict[str, EffectRule] = {
     "idle": EffectRule(VALVE_S, _idle, "motion is Idle"),
     "detumble": EffectRule(600.0, _attitude, _SETTLED),
@@ -232,5 +244,10 @@ EFFECTS: dict[str, EffectRule] = {
     "param_set": EffectRule(VALVE_S, _at_once, _TABLE),
     "param_activate": EffectRule(VALVE_S, _at_once, _TABLE),
     "param_rollback": EffectRule(VALVE_S, _at_once, _TABLE),
+    "command_arm": EffectRule(VALVE_S, _at_once, _TABLE),
+    **{name: EffectRule(LOCK_S, _by_link, _TOLD) for name in sorted(LINK_COMMANDS)},
+    "nbl_send": EffectRule(PACKET_S, _by_link, "the packet was sent; whether it arrived is not known"),
+    "file_send": EffectRule(TRANSFER_S, _by_link, "the file is there whole, as the receiver says"),
+    "sequence_start": EffectRule(LOCK_S, _by_link, "the sequence runs"),
 }
 """The effect of every command of the dictionary."""

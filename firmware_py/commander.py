@@ -32,6 +32,7 @@ from firmware_py.gnc.burn_needs import STANDARD_GRAVITY
 from firmware_py.gnc.estimator import NavState
 from firmware_py.gnc.guidance import GuidanceLimits, Target
 from firmware_py.journal import Journal
+from firmware_py.link_orders import LINK_COMMANDS, LinkOrders
 from firmware_py.mission import Sequencer, StepOutcome, StepRecord
 from firmware_py.parameters import ParameterPort
 from hal.frames import Vec3
@@ -94,6 +95,8 @@ class Commander:
         """What gating asks beside the facts, of what the body says of itself."""
         self.valves_armed: Callable[[], bool | None] = _not_told
         """Whether the lines and every valve node that answers are armed; ``None``: somewhere between."""
+        self.link: LinkOrders | None = None
+        """Who hands orders to the link; ``None``: this craft has none, and such commands are refused."""
         self.arming = True
         """Whether arm and enable may be up (commands arm and disarm)."""
 
@@ -244,7 +247,7 @@ class Commander:
     def _see(self, now_ns: int, facts: Facts) -> Seen:
         return Seen(
             facts, self._supervisor, self.flown.number, self.settled, self.flown.burn_seen,
-            self.burns.armed(now_ns), self.valves_armed(), self.energy,
+            self.burns.armed(now_ns), self.valves_armed(), self.energy, self.link,
         )
 
     def _start_burn(self, order: Order, now_ns: int, nav: NavState, facts: Facts) -> Done:
@@ -274,6 +277,12 @@ class Commander:
         if order.name in PROFILES or order.name == "override_fire":
             return self._start_burn(order, now_ns, nav, facts)
         try:
+            if order.name == "command_arm":
+                return Done(self.desk.arm(order.arguments["name"], now_ns))
+            if order.name in LINK_COMMANDS:
+                return Done((Code.NOT_IMPLEMENTED,) if self.link is None else self.link.give(
+                    order, request.authority, now_ns
+                ))
             if order.name in UPKEEP:
                 return Done(self._keeper.carry_out(order, request.authority, facts))
             return Done(self._change(order, now_ns, nav, facts))
@@ -329,6 +338,7 @@ class Commander:
         else:
             self.arming = name == "arm"
             self.burns.disarm()
+            self.desk.disarm()
         return ()
 
     def _tell_brake(self, order: Order, now_ns: int, facts: Facts) -> None:

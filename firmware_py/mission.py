@@ -23,14 +23,17 @@ from hal.profile import ConfigError, load_yaml
 from hal.profile.loader import check_finite
 
 __all__ = [
-    "ExpectConfig", "FaultConfig", "InitialConfig", "MissionConfig", "OrbitConfig", "Sequencer", "StepConfig",
-    "StepOutcome", "StepRecord", "find_mission", "load_mission", "parse_epoch",
+    "ATTACKS", "ExpectConfig", "FaultConfig", "GroundOrderConfig", "InitialConfig", "LinkConfig", "MissionConfig",
+    "OrbitConfig", "Sequencer", "StepConfig", "StepOutcome", "StepRecord", "find_mission", "load_mission",
+    "parse_epoch",
 ]
 
 Vec3 = tuple[float, float, float]
 NonNegative = Annotated[float, Meta(ge=0.0, le=1e7)]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 NS = 1_000_000_000
+ATTACKS = ("replay", "forge", "flood", "handshakes")
+"""What somebody near the line may do: send again what was heard, bent copies of it, or rubbish; ask to connect."""
 
 
 class OrbitConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,6 +93,36 @@ class FaultConfig(Struct, frozen=True, forbid_unknown_fields=True):
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
+class GroundOrderConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing that the ground station of a flight does at a time: gives a command, sends a file of so many bytes, or
+    somebody near the line attacks it (docs/guide/write-a-scenario.md)."""
+
+    at_s: Annotated[float, Meta(ge=0.0, le=86_400.0)]
+    command: str | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    confirmed: bool = False
+    priority: Literal["normal", "urgent", "emergency"] = "normal"
+    """What is urgent does not wait for the verdict on what was asked before."""
+    upload: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]+$", max_length=48)] | None = None
+    upload_bytes: Annotated[int, Meta(ge=0, le=1_000_000)] = 1000
+    attack: str | None = None
+    for_s: Annotated[float, Meta(gt=0.0, le=3600.0)] = 1.0
+
+
+class LinkConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A ground station that talks to the craft over a simulated line. No contacts given: the line is always there."""
+
+    modem: Annotated[str, Meta(min_length=1, max_length=48)] = "uhf_9k6"
+    loss: Annotated[float, Meta(ge=0.0, le=0.9)] = 0.0
+    """Share of datagrams that the line loses, in runs of ``burst`` on average."""
+    burst: Annotated[float, Meta(ge=1.0, le=1000.0)] = 3.0
+    delay_s: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.01
+    contacts: tuple[tuple[NonNegative, NonNegative], ...] = ()
+    role: Literal["viewer", "controller", "engineer", "safety"] = "safety"
+    """Role of the station's key."""
+    ground: tuple[GroundOrderConfig, ...] = ()
+
+
 class ExpectConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One thing that must come true.
 
@@ -123,6 +156,8 @@ class MissionConfig(Struct, frozen=True, forbid_unknown_fields=True):
     initial: InitialConfig = InitialConfig()
     faults: tuple[FaultConfig, ...] = ()
     expect: tuple[ExpectConfig, ...] = ()
+    link: LinkConfig | None = None
+    """Who talks to the craft; nobody if not given."""
 
 
 def find_mission(name: str) -> Path:
@@ -190,6 +225,19 @@ def load_mission(name: str) -> MissionConfig:
             raise lines.error(path, "give either at_s or after_step")
         if fault.after_step is not None and fault.after_step not in names:
             raise lines.error([*path, "after_step"], f"no step {fault.after_step!r}; steps: {', '.join(names)}")
+    for index, asked in enumerate(mission.link.ground if mission.link is not None else ()):
+        path = ["link", "ground", index]
+        if sum(part is not None for part in (asked.command, asked.upload, asked.attack)) != 1:
+            raise lines.error(path, "give one of command, upload, attack")
+        if asked.attack is not None and asked.attack not in ATTACKS:
+            raise lines.error([*path, "attack"], f"is {asked.attack!r}; allowed: {', '.join(ATTACKS)}")
+        if asked.command is not None:
+            try:
+                understand(asked.command, asked.arguments)
+            except CommandRefused as error:
+                raise lines.error([*path, "command"], str(error)) from None
+    if mission.link is not None and any(begin >= end for begin, end in mission.link.contacts):
+        raise lines.error(["link", "contacts"], "each must end after it begins")
     for index, expect in enumerate(mission.expect):
         path = ["expect", index]
         if expect.below is None and expect.above is None and expect.equals is None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from comms.flight_port import Port
 from drivers.linux_watchdog import Device as LinuxWatchdog
 from fdir.boot import ResetReason
 from fdir.codes import Code, Severity
@@ -23,6 +24,8 @@ from firmware_py.computer_health import ComputerHealth
 from firmware_py.energy.computer import ComputerPort
 from firmware_py.guard_watch import guard_rules_to_fly
 from firmware_py.journal import Journal
+from firmware_py.link_exchange import LinkExchange
+from firmware_py.link_tap import LinkTap
 from firmware_py.mission import MissionConfig, Sequencer, parse_epoch
 from firmware_py.parameters_apply import applier
 from firmware_py.retained import Retained, memory_of
@@ -41,6 +44,7 @@ __all__ = ["RESTART_EXIT", "WIND_DOWN_NS", "Program", "fit_window"]
 RESTART_EXIT = 75
 """Exit code of a program that its own core ended (EX_TEMPFAIL, sysexits.h): the service manager starts it again."""
 HEALTH_PHASE = 6
+LINK_PHASE = 7
 WIND_DOWN_NS = 1_000_000_000
 STUCK_NS = 1_000_000_000
 SEVERITY = {
@@ -93,6 +97,7 @@ class Program:
         files: folder for what outlives a restart, on boards without a memory of their own.
         keeping: who waits for that folder's medium: ``hal.nonvolatile.StandingWorker`` on a real board.
         reset: why the computer started, if that is known.
+        link: the flight loop's end of the port to the link; ``None``: this craft has no link.
         guard_rules: guard rules; those that ship if none are given, or if these cannot be flown.
 
     Loads that the mission has off are not wanted from the start on.
@@ -108,9 +113,11 @@ class Program:
         computer: ComputerPort | None = None, faults: FaultTable | None = None, health: ComputerHealth | None = None,
         linux: LinuxWatchdog | None = None, manager: Notifier | None = None, files: Files | None = None,
         keeping: Callable[[], Worker] = InlineWorker, reset: ResetReason | None = None, guard_rules: Path | None = None,
-        fault_file: Path | None = None,
+        fault_file: Path | None = None, link: Port | None = None,
     ) -> None:
         profile = fit_window(profile)
+        tap = None if link is None else LinkTap(journal, link)
+        journal = journal if tap is None else tap
         self.profile = profile
         self.mission = mission
         self.clock = clock
@@ -138,6 +145,9 @@ class Program:
         self._starving_ns: int | None = None
         self._stuck = False
         members = [*self.software.members()]
+        if link is not None and tap is not None:
+            self.exchange = LinkExchange(self.software, link, tap)
+            members.append(Member("link", self.exchange.step, RateGroup.MEDIUM, LINK_PHASE, 500, False))
         if health is not None:
             members.append(Member("computer health", self._look, RateGroup.SLOW, HEALTH_PHASE, 1000, False))
         self.scheduler = Scheduler(

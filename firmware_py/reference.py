@@ -17,6 +17,7 @@ import msgspec
 
 import drivers
 from comms.dictionary import COMMANDS, TELEMETRY, Argument, Authority
+from comms.nbl import layouts as nbl_layouts
 from drivers.device import OracleKind
 from fdir.brake import NEVER_SKIPPED, Skipped
 from fdir.codes import Code
@@ -25,6 +26,7 @@ from fdir.fault_table import load_fault_table
 from fdir.gating import CLASSES, ClassRow
 from fdir.modes import COAST_SPEED_M_S, GUARD_TEXT, TRANSITIONS, Emission, Motion
 from fdir.safe import CHECKS_TO_LEAVE, LATCHED, LOCKDOWN, STATE_RULES
+from firmware_py import reference_link as link_rows
 from firmware_py.reference_codes import CODE_TEXT
 from firmware_py.reference_faults import ISOLATION_TEXT, STEP_TEXT, fault_rows, ladder_lines, measured_times
 from firmware_py.report.figures import FIGURES
@@ -81,7 +83,7 @@ def _commands() -> str:
                     for a in command.arguments
                 ],
             )]
-    return _page("Commands", "`comms/dictionary.py` and `fdir/gating.py`", *parts)
+    return _page("Commands", "`comms/dictionary` and `fdir/gating.py`", *parts)
 
 
 def _checks(row: ClassRow) -> str:
@@ -100,7 +102,7 @@ def _allowed(argument: Argument) -> str:
 
 def _telemetry() -> str:
     return _page(
-        "Telemetry", "`comms/dictionary.py`",
+        "Telemetry", "`comms/dictionary`",
         "The snapshot that is recorded and shown 20 times a second. Any channel may be missing (`null`): what was not "
         "measured is never a number.",
         _table(["id", "channel", "type", "unit", "what it is"],
@@ -181,6 +183,29 @@ def _codes() -> str:
         "The words with which anything is refused or reported. *Fault* names what may trip with the code; a "
         "*latched* reason of SAFE waits for an operator.",
         _table(["code", "meaning", "fault", "latched"], rows),
+    )
+
+
+def _link() -> str:
+    return _page(
+        "Link", "`comms/channel_plan.py`, `comms/dictionary`, `comms/emcon.py` and `board_configs/modems.yaml`",
+        "What both ends of a link must have alike. How it stands on the wire: [link](../protocols/link.md); how to use "
+        "it: [talk to a craft](../guide/talk-to-a-craft.md).",
+        "## Channels", "A channel's kind binds its suite (COSE algorithm number, RFC 9053). " + link_rows.CREATED_TEXT,
+        _table(["id", "channel", "kind", "class of service", "suite", "tag, bytes", "end to end", "what it carries"],
+               link_rows.channel_rows()),
+        "## Messages", "A message is a CBOR array: schema id, then the fields in this order. Ids from 256 on are "
+        "groups of telemetry: time in ms, then the values of their channels.",
+        _table(["id", "message", "fields"], link_rows.message_rows()),
+        "## Groups of telemetry", "How often each is sent where the line has room; `telemetry_rate` changes it. A "
+        "group's id follows from its name and channels, so that other channels are another group.",
+        _table(["id", "group", "Hz", "what", "channels"], link_rows.group_rows()),
+        "## Modems", "Choose with `--modem`. The rate counts what goes on the line, framing included.",
+        _table(["modem", "line", "what", "bit/s", "longest record, bytes", "framing", "transmitter", "turns",
+                "of an hour", "W sending, idle"], link_rows.modem_rows()),
+        "## Emission control", "The strictest holds of what the craft's emission region asks for, what was ordered, "
+        "and what was kept over a restart. A cable to a person is never governed.",
+        _table(["level", "name", "what may go out", "through these transmitters"], link_rows.emission_rows()),
     )
 
 
@@ -305,7 +330,7 @@ def pages() -> dict[str, str]:
     return {
         "chips.md": _chips(), "reference/commands.md": _commands(), "reference/telemetry.md": _telemetry(),
         "faults.md": _faults(), "reference/safe.md": _safe(), "reference/modes.md": _modes(),
-        "reference/codes.md": _codes(),
+        "reference/codes.md": _codes(), "reference/link.md": _link(), "protocols/nbl.md": nbl_layouts.page(),
     }
 
 

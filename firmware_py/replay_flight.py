@@ -2,18 +2,23 @@
 
 The buses answer what they answered (``firmware_py.recorder.replay``); body, board and mission are those attached to
 the recording; time is simulated. What the recording does not hold is how long the computing took: a flight with late
-ticks is flown again as if it had been on time, and may differ from there on.
+ticks is flown again as if it had been on time, and may differ from there on. Nor does it hold what came over a link: a
+flight that had one is replayed up to the first thing that it did for its link.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from fdir.codes import Code
 from fdir.fault_table import FaultTable, load_fault_table
 from firmware_py.clock import NullMeter, SimClock
+from firmware_py.commands import ONBOARD
 from firmware_py.journal import Journal, NoJournal
+from firmware_py.link_orders import LINK_COMMANDS
 from firmware_py.mission import MissionConfig, load_mission, parse_epoch
 from firmware_py.program import Program
 from firmware_py.recorder import RecordError
@@ -21,7 +26,7 @@ from firmware_py.recorder.reader import Flight, read_flight
 from firmware_py.recorder.replay import ReplayBuses, ReplayResult
 from hal.profile import Profile, load_profile
 
-__all__ = ["ReplayResult", "attached", "replay_flight"]
+__all__ = ["ReplayResult", "attached", "followed_link_ns", "replay_flight"]
 
 ATTACHMENTS = ("mission.yaml", "body.yaml", "board.yaml")
 FAULTS = "faults.yaml"
@@ -56,11 +61,24 @@ def faults_attached(flight: Flight) -> FaultTable | None:
         return load_fault_table(path)
 
 
+def followed_link_ns(flight: Flight) -> int | None:
+    """Flight time at which a flight first did something for its link, or waited in vain for it; ``None`` if it never
+    did, or had none."""
+    if flight.header.get("link") is None:
+        return None
+    times = [
+        record.t_ns for record in flight.messages("/command")
+        if record.value["source"] not in ONBOARD or record.value["name"] in LINK_COMMANDS
+    ]
+    times += [record.t_ns for record in flight.messages("/event") if record.value["code"] == Code.SAFE_COMMS_LOSS]
+    return min(times, default=None)
+
+
 def replay_flight(path: Path | str, profile: Profile | None = None, journal: Journal | None = None) -> ReplayResult:
     """Replay a black box.
 
     What the flight computer knows of itself (memory, disk, clock) is in no bus, so a flight that went to SAFE for that
-    goes another way here.
+    goes another way here. What came over a link is in no bus either: see ``ReplayResult.until_ns``.
 
     Args:
         path: the file.
@@ -72,7 +90,8 @@ def replay_flight(path: Path | str, profile: Profile | None = None, journal: Jou
         ConfigError: today's software refuses the attached body, board or mission.
     """
     flight = read_flight(path)
-    buses = ReplayBuses.of(flight)
+    until_ns = followed_link_ns(flight)
+    buses = ReplayBuses.of(flight, until_ns=until_ns)
     flown, mission = attached(flight)
     if profile is None:
         profile = flown
@@ -88,4 +107,4 @@ def replay_flight(path: Path | str, profile: Profile | None = None, journal: Jou
     program.run_tick()
     while buses.next_t_ns is not None:
         program.run_tick()
-    return buses.finish()
+    return replace(buses.finish(), until_ns=until_ns)

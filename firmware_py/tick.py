@@ -28,7 +28,6 @@ from firmware_py.commander import Commander
 from firmware_py.energy.computer import ComputerPort
 from firmware_py.energy.duty_table import Consumer
 from firmware_py.energy.manager import EnergyManager
-from firmware_py.energy.snapshot import energy_snapshot
 from firmware_py.gnc.allocation import Allocator
 from firmware_py.gnc.authority import force_ceiling_n
 from firmware_py.gnc.cluster_heat import ClusterHeat
@@ -46,8 +45,9 @@ from firmware_py.journal import Journal
 from firmware_py.mission import Sequencer
 from firmware_py.retained import Retained
 from firmware_py.scheduler import Member, RateGroup
+from firmware_py.telemetry_snapshot import snapshot_of
 from firmware_py.units import UnitRecovery, devices_by_role, unit_facts
-from hal.frames import Quaternion, Vec3, conjugate, multiply, norm, rotation_angle, rotation_vector, subtract
+from hal.frames import Quaternion, Vec3, conjugate, multiply, norm, rotation_vector, subtract
 from hal.hardware import Hardware
 from hal.isolation import ValveState
 from hal.manager import DeviceState
@@ -184,6 +184,10 @@ class FlightSoftware:
         self.heard_ns: int | None = None
         """When the last valid uplink came in, or the wait for it began, told by whoever serves the link; ``None``: this
         craft waits for none."""
+        self.radio_ready: bool | None = None
+        """Whether some transmitter is there, told by the link; ``None``: nobody knows."""
+        self.link_values: dict[str, Any] = {}
+        """Values of the link's telemetry channels."""
         self._last_imu_ns = 0
         self._bias: Vec3 = self.estimator.filter.bias
         """Gyro bias that the detector knows of."""
@@ -477,6 +481,20 @@ class FlightSoftware:
         self._tell_lines(now_ns, fell, Severity.CRITICAL)
 
     @property
+    def enabled(self) -> bool:
+        """Whether arm and enable are up, so that valves take pulses."""
+        return self._enabled
+
+    def window_age_s(self, now_ns: int) -> float:
+        """How long ago the present pulse window began, s."""
+        return (now_ns - self._window_start_ns) * 1e-9
+
+    @property
+    def firing(self) -> bool:
+        """Whether a valve is open in the present window, or will be."""
+        return self._pulse_mask != 0 and self.now_ns - self._window_start_ns < self._window_ns
+
+    @property
     def restart_ordered(self) -> bool:
         """Whether the core wants the program ended, so that its supervisor starts it anew."""
         return self._directives.restart
@@ -692,7 +710,15 @@ class FlightSoftware:
         )
         return replace(
             craft, cool_clusters=cool if heat.clusters else None, emission=self.supervisor.modes.emission,
+            radio_ready=self.radio_ready, line_granted=self._transmitter_granted(),
+            packet_released=self.commander.link is not None and self.commander.link.released(self.now_ns),
         )
+
+    def _transmitter_granted(self) -> bool | None:
+        """Whether the distribution unit lets the emergency transmitter through: the only line that a command of the
+        classes which ask for one switches yet."""
+        answer = self.energy.loads.answers.get("nbl")
+        return None if answer is None else answer.on
 
     def _valves_armed(self) -> bool | None:
         """Whether the lines are up and every node that answers is armed; ``None``: neither so nor all down."""
@@ -755,86 +781,8 @@ class FlightSoftware:
             self.journal.event(now_ns, Code.SELF_TEST_FAILED, Severity.CRITICAL, f"no answer: {silent}")
 
     def snapshot(self, now_ns: int) -> dict[str, Any]:
-        """Telemetry by channel name (comms/dictionary.py); ``None`` is missing."""
-        nav, commander, power = self.estimator.nav, self.commander, self.power
-        target = commander.target
-        attitude, position = (None, None) if target is None else target.at((now_ns - self._window_start_ns) * 1e-9)
-        return {
-            "t_s": now_ns * 1e-9,
-            "motion": self.supervisor.modes.motion.value,
-            "emission": self.supervisor.modes.emission.value,
-            "safe": self.supervisor.keeper.state.value,
-            "step": commander.step_name,
-            "phase": commander.phase,
-            "quaternion": nav.quaternion,
-            "rate_rad_s": nav.rate,
-            "position_m": nav.position,
-            "velocity_m_s": nav.velocity,
-            "sigma_attitude_rad": nav.sigma_attitude_rad,
-            "sigma_position_m": nav.sigma_position_m,
-            "attitude_error_rad": None if attitude is None else rotation_angle(nav.quaternion, attitude),
-            "position_error_m": None if position is None else norm(subtract(nav.position, position)),
-            "target_quaternion": attitude,
-            "target_position_m": position,
-            "soc_battery": self.energy.soc_battery,
-            "soc_supercap": self.energy.soc_supercap,
-            "bus_voltage_v": _usable(power.bus_voltage_v),
-            "bus_current_a": _usable(power.bus_current_a),
-            "battery_current_a": _usable(power.battery_current_a),
-            "temperature_c": {name: _usable(reading) for name, reading in self.temperatures.items()},
-            "sun_body": nav.sun_body,
-            "propellant_kg": self.propellant_kg,
-            "on_ms": self.plan.on_ms,
-            "masked_nozzles": sorted(self.supervisor.masked),
-            "armed": self._enabled,
-            "attitude_known": nav.attitude_known,
-            "gyro_bias_rad_s": nav.gyro_bias,
-            "devices": self.hardware.not_ok(),
-            "bus_failures": self.hardware.failures(),
-            "gate_vetoes": self.gate.vetoes,
-            "failure_causes": self.hardware.failure_causes(),
-            "bus_recoveries": self.hardware.recoveries(),
-            **self._agreement(),
-            **energy_snapshot(self.energy),
-            "faults": list(self.supervisor.bank.active()),
-            "fault_trips": self.supervisor.bank.trips(),
-            "fault_worst": self.supervisor.bank.worst(),
-            "safe_reasons": [code.value for code in self.supervisor.keeper.reasons],
-            "safe_open": self._safe_open(),
-            "imu": self.hardware.imu_name,
-            "commands": commander.desk.counts,
-            **self.guard.snapshot(),
-            "start": commander.desk.start,
-        }
-
-    def _safe_open(self) -> list[str]:
-        keeper = self.supervisor.keeper
-        return list(keeper.failing(self.facts)) if keeper.reasons and self.facts is not None else []
-
-    def _agreement(self) -> dict[str, Any]:
-        """What the sensors say of the estimate, and the chain from demand to pulses of itself."""
-        estimator, seen = self.estimator, self.estimator.consistency
-        relative, modulator = estimator.nav.relative, self.modulator.counters
-        return {
-            "nis_attitude": seen.attitude.nis,
-            "nis_sun": seen.sun.nis,
-            "nis_magnetic": seen.magnetic.nis,
-            "nis_gravity": seen.gravity.nis,
-            "nis_relative": seen.relative.nis,
-            "estimate_consistent": seen.within,
-            "inputs_refused": {reason.value: count for reason, count in estimator.refusals.items() if count},
-            "gyro_scale": estimator.filter.scale,
-            "disturbance_n_m": self.controller.disturbance_n_m,
-            "relative_position_m": None if relative is None else relative.position,
-            "relative_velocity_m_s": None if relative is None else relative.velocity,
-            "sigma_relative_m": None if relative is None else relative.sigma_position_m,
-            "profile_progress": self.commander.progress,
-            "demands": {verdict.name.lower(): count for verdict, count in self.policy.counts.items()},
-            "demands_refused": {
-                "not_finite": modulator.refused_demands,
-                **{fault.value: count for fault, count in self.controller.faults.items() if count},
-            },
-        }
+        """Telemetry by channel name (comms/dictionary); ``None`` is missing."""
+        return snapshot_of(self, now_ns)
 
 
 def _usable(reading: Reading[float]) -> float | None:

@@ -14,13 +14,19 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from firmware_py.cli.audit import audit_app
 from firmware_py.cli.body import body_app
 from firmware_py.cli.campaign.command import EPILOG as CAMPAIGN_EPILOG
 from firmware_py.cli.campaign.command import campaign
+from firmware_py.cli.dictionary import dictionary_app
 from firmware_py.cli.energy import energy_app
 from firmware_py.cli.faults import faults_app
 from firmware_py.cli.guard import guard_app
+from firmware_py.cli.keys import keys_app
+from firmware_py.cli.link import link_app
 from firmware_py.cli.params import params_app
+from firmware_py.cli.shell import EPILOG as SHELL_EPILOG
+from firmware_py.cli.shell import shell
 
 __all__ = ["app", "main"]
 
@@ -39,6 +45,11 @@ app.add_typer(energy_app, name="energy")
 app.add_typer(faults_app, name="faults")
 app.add_typer(guard_app, name="guard")
 app.add_typer(params_app, name="params")
+app.add_typer(dictionary_app, name="dictionary")
+app.add_typer(keys_app, name="keys")
+app.add_typer(link_app, name="link")
+app.add_typer(audit_app, name="audit")
+app.command(epilog=SHELL_EPILOG)(shell)
 
 FileArgument = Annotated[Path, typer.Argument(help="A black box (.mcap) or the folder of a flight.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
@@ -71,7 +82,9 @@ def _tell_damage(path: Path) -> None:
 @app.command(
     epilog="Examples:\n\n  qiki run\n\n  qiki run --seed 7 --json\n\n"
     "  qiki run --mission my-mission.yaml --body my-body.yaml\n\n"
-    "  qiki run --realtime"
+    "  qiki run --realtime\n\n"
+    "  qiki run --link udp:127.0.0.1:7600 --keys craft --seal-key craft.seal\n\n"
+    "  qiki run --link-port link.port"
 )
 def run(
     mission: Annotated[str, typer.Option(help="Mission file, or the name of one that ships.")] = "first-flight",
@@ -84,9 +97,68 @@ def run(
     output: Annotated[Path, typer.Option(help="Where flights are kept.")] = Path("flights"),
     report_: Annotated[bool, typer.Option("--report/--no-report", help="Draw plots and page at the end.")] = True,
     faults: FaultsOption = None,
+    link: Annotated[list[str] | None, typer.Option(
+        "--link", help="Serve the craft's link on this line, e.g. udp:127.0.0.1:7600; in real time.")] = None,
+    keys: Annotated[Path, typer.Option("--keys", help="Folder of the craft's keys, with --link.")] = Path("craft"),
+    passphrase_file: Annotated[Path | None, typer.Option(help="File of the passphrase of these keys.")] = None,
+    seal_key: Annotated[Path | None, typer.Option(help="File of the sealing key of these keys.")] = None,
+    modem: Annotated[list[str] | None, typer.Option(help="Profile of each line, in their order.")] = None,
+    link_state: Annotated[Path, typer.Option(help="Folder of what the link keeps.")] = Path("link-state"),
+    shell_socket: Annotated[Path | None, typer.Option("--shell", help="Socket of the shell, with --link.")] = None,
+    link_port: Annotated[Path | None, typer.Option(
+        help="Socket for a link process (qiki link serve --port), instead of --link; in real time.")] = None,
 ) -> None:
     """Fly a mission on the embedded rig: live view, summary, plots and a black box."""
-    raise typer.Exit(_fly(mission, body, board, seed, realtime, headless, as_json, output, report_, faults))
+    if link and link_port is not None:
+        _refuse("--link serves the link here, --link-port has it served elsewhere", "give one of them")
+    if shell_socket is not None and not link:
+        _refuse("--shell needs --link", "with --link-port the link process has the shell: qiki link serve --shell")
+    served = None
+    if link_port is not None:
+        served = lambda _name: _open_port(link_port)  # noqa: E731
+    if link:
+        served = lambda name: _serve_link(  # noqa: E731
+            link, keys, passphrase_file, seal_key, modem or [], link_state, shell_socket, name
+        )
+    raise typer.Exit(_fly(
+        mission, body, board, seed, realtime or served is not None, headless, as_json, output, report_, faults, served
+    ))
+
+
+def _open_port(path: Path) -> Any:
+    """The flight program's end of the port to a link process, or say why not and exit."""
+    from comms.link.socket_port import PortError
+    from firmware_py.cli.craft_side import PortLink
+
+    try:
+        return PortLink(path)
+    except PortError as error:
+        _refuse(str(error), "choose another place with --link-port")
+
+
+def _serve_link(
+    words: list[str], keys: Path, passphrase_file: Path | None, seal_key: Path | None, modems: list[str], state: Path,
+    shell_socket: Path | None, body: str,
+) -> Any:
+    """Open the craft's side of a real link, or say why not and exit."""
+    from comms.transports.opening import ABOARD
+    from firmware_py.cli.craft_side import OutsideLink
+    from firmware_py.cli.keys_locks import open_keys
+    from firmware_py.cli.link_lines import LineError, open_line
+
+    store = open_keys(keys, passphrase_file, seal_key)
+    try:
+        opened = [
+            open_line(word, ABOARD, modems[index] if index < len(modems) else None) for index, word in enumerate(words)
+        ]
+        for word, line in zip(words, opened, strict=True):
+            if line.name != word:
+                typer.echo(f"qiki: the other end of {word} is {line.name}", err=True)
+        return OutsideLink(store, {line.name: line for line in opened}, state, body, shell_socket)
+    except LineError as error:
+        _refuse(str(error), error.next_step)
+    except (OSError, ValueError) as error:
+        _refuse(str(error))
 
 
 @hil.command(
@@ -119,9 +191,10 @@ def hil_list() -> None:
 
 def _fly(
     name: str, body: str | None, board: str | None, seed: int | None, realtime: bool, headless: bool, as_json: bool,
-    output: Path, report_: bool, faults: Path | None,
+    output: Path, report_: bool, faults: Path | None, serve: Callable[[str], Any] | None = None,
 ) -> int:
     from fdir.fault_table import load_fault_table
+    from firmware_py.cli.link_lines import LineError
     from firmware_py.cli.session import RigFlight, new_folder, texts_of
     from firmware_py.mission import load_mission
     from firmware_py.recorder import RecordError
@@ -135,9 +208,12 @@ def _fly(
         folder = new_folder(output, mission.mission, used)
         texts = texts_of(name, body_name, board_name, faults)
         table = None if faults is None else load_fault_table(faults)
-        flight = RigFlight(mission, profile, folder, used, paced=realtime, texts=texts, faults=table)
+        link = None if serve is None else serve(profile.body.body)
+        flight = RigFlight(mission, profile, folder, used, paced=realtime, texts=texts, faults=table, link=link)
     except ConfigError as error:
         _refuse(str(error), "see docs/guide for what these files hold")
+    except LineError as error:
+        _refuse(str(error), error.next_step)
     except RecordError as error:
         _refuse(str(error))
     except OSError as error:
@@ -146,6 +222,9 @@ def _fly(
         result = _fly_with_display(flight, headless or as_json, quiet=as_json)
     except KeyboardInterrupt:
         _refuse("flight ended by the keyboard", f"what was flown is in {folder}")
+    finally:
+        if link is not None:
+            link.close()
     return _conclude(result, as_json, report_)
 
 
@@ -310,12 +389,16 @@ def replay(file: FileArgument, as_json: JsonOption = False) -> None:
             "identical": result.identical, "ticks": result.ticks, "transfers": result.transfers,
             "commands_compared": result.commands_compared, "divergences": result.divergence_count,
             "first": None if result.first is None else str(result.first),
+            "until_s": None if result.until_ns is None else result.until_ns * 1e-9,
         }))
     else:
         typer.echo(
             f"{result.ticks} ticks, {result.transfers} transfers, {result.commands_compared} commands compared: "
             + ("identical" if result.identical else f"{result.divergence_count} divergences, the first: {result.first}")
         )
+        if result.until_ns is not None:
+            typer.echo(f"replayed up to {result.until_ns * 1e-9:.2f} s: from there on the flight followed its link, "
+                       "and what came over that is in no bus")
     raise typer.Exit(0 if result.identical else 1)
 
 

@@ -31,7 +31,11 @@ READ_BYTES = 65_536
 
 def restarted(mission: MissionConfig, texts: Mapping[str, str]) -> tuple[MissionConfig, dict[str, str]]:
     """The mission after a restart, and the attachments of its record: with it, a later part can be replayed too."""
-    left = msgspec.structs.replace(mission, steps=(RESTARTED,), faults=(), expect=())
+    step = RESTARTED
+    if mission.link is not None:
+        # A ground that is there needs its time to find out, and comes back.
+        step = msgspec.structs.replace(step, stay_s=mission.duration_s)
+    left = msgspec.structs.replace(mission, steps=(step,), faults=(), expect=())
     attachments = dict(texts)
     if "mission.yaml" in attachments:
         attachments["mission.yaml"] = msgspec.yaml.encode(left).decode()

@@ -11,18 +11,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import numpy as np
 
+from comms.flight_port import Port
 from fdir.fault_table import FaultTable, find_fault_table, load_fault_table
 from firmware_py import __version__
 from firmware_py.cli.computer_faults import COMPUTER_FAULTS, LEAVING, LOADING
 from firmware_py.cli.flight_parts import FlightParts
 from firmware_py.cli.flight_start import check_mission, initial_state
 from firmware_py.cli.rig_computer import Away, Breaker, ComputerAway, ComputerClock, Load, RigComputer, RigHealth
-from firmware_py.cli.rig_ground import GROUND_FAULTS, ground_of
+from firmware_py.cli.rig_ground import GROUND_FAULTS, RigGround, ground_of
 from firmware_py.cli.rig_restart import START_NS, cut_power, give_power, open_anew, restarted
 from firmware_py.clock import Meter, PacedClock, RealMeter, SimClock
 from firmware_py.computer_health import ComputerHealth
@@ -44,7 +45,10 @@ from hil.disk import SimDisk
 from hil.plant.world import Truth
 from hil.rig import Rig
 
-__all__ = ["FlightResult", "RigFlight", "check_mission", "new_folder", "tabled_truth"]
+if TYPE_CHECKING:
+    from firmware_py.cli.rig_link import RigLink
+
+__all__ = ["FlightLink", "FlightResult", "RigFlight", "check_mission", "new_folder", "tabled_truth"]
 
 NS = 1_000_000_000
 TRUTH_PERIOD_NS = 50_000_000
@@ -106,6 +110,19 @@ def tabled_truth(truth: Truth, violations: int, bus_limit_a: float) -> dict[str,
     }
 
 
+class FlightLink(Protocol):
+    """Who serves the link of a flight; a start of the program begins it anew."""
+
+    def start(self, rig_ns: int, faults: tuple[str, ...]) -> Port:
+        """The program starts; returns the flight loop's end of a new port."""
+
+    def step(self, now_ns: int) -> None:
+        """Member of the program's table, at the medium rate."""
+
+    def ground_step(self, rig_ns: int) -> None:
+        """The world goes on without the program."""
+
+
 class _Due:
     """One fault of the mission with its times."""
 
@@ -129,6 +146,7 @@ class RigFlight:
         paced: hold the pace of real time.
         texts: attachments of the black box (body, board and mission as YAML).
         faults: the fault table; the one that ships if none is given.
+        link: a link to somebody outside, instead of the mission's own ground.
 
     Raises:
         ConfigError, RecordError: before anything has flown.
@@ -137,8 +155,12 @@ class RigFlight:
     def __init__(
         self, mission: MissionConfig, profile: Profile, folder: Path, seed: int, *, paced: bool = False,
         texts: Mapping[str, str] | None = None, meter: Meter | None = None, faults: FaultTable | None = None,
+        link: FlightLink | None = None,
     ) -> None:
         check_mission(mission, profile)
+        if link is not None and any(fault.kind in GROUND_FAULTS for fault in mission.faults):
+            raise ConfigError(mission.mission, None, "faults", "the ground of this flight is outside, out of reach of "
+                              f"{', '.join(GROUND_FAULTS)}")
         self.mission = mission
         self.folder = folder
         self.seed = seed
@@ -163,7 +185,11 @@ class RigFlight:
         self.meter: Meter = RealMeter() if meter is None else meter
         self._load = Load(self.clock.charge)
         self._health = RigHealth()
-        self._ground = ground_of(mission.faults)
+        simulated = _link_of(mission, self.rig, seed, self.profile) if link is None else None
+        self.link: FlightLink | None = simulated if link is None else link
+        # Where there is a link, the craft hears the ground over that alone.
+        self._ground = ground_of(mission.faults) if self.link is None else None
+        self._silenced: RigGround | RigLink | None = self._ground if simulated is None else simulated
         self._disk = SimDisk(np.random.default_rng([seed, DISK_STREAM]))
         self._table = shipped_faults() if faults is None else faults
         self._away: Away | None = None
@@ -177,6 +203,8 @@ class RigFlight:
             "rates": msgspec.to_builtins(rates), "epoch": mission.epoch,
             "description": mission.description, "clock": "paced" if paced else "simulated",
         }
+        if self.link is not None:
+            header["link"] = "simulated" if link is None else "outside"
         self._texts = texts or {}
         self.parts = FlightParts(folder, header, epoch_ns, rates)
         self._breaker = Breaker(self._load, self._health, self.parts.fail)
@@ -206,11 +234,15 @@ class RigFlight:
             members.append(Member("computing load", self._load.step, RateGroup.FAST, 0, 1000, True))
         if self._ground is not None:
             members.append(Member("ground", self._hear_ground, RateGroup.MEDIUM, 5, 100, False))
+        port = None
+        if self.link is not None:
+            port = self.link.start(start_ns, tuple(row.id for row in self._table.rows))
+            members.append(Member("link process", self.link.step, RateGroup.MEDIUM, 8, 2000, False))
         try:
             self.program = Program(
                 self.profile, mission, buses, clock, self.meter, self.parts.journal, mission.hardware_profile_hash,
                 more_members=members, computer=RigComputer(self.rig.world, self._health.warmer_k), faults=self._table,
-                health=health, files=self._disk,
+                health=health, files=self._disk, link=port,
             )
         except BaseException:
             if start_ns == 0:
@@ -287,6 +319,8 @@ class RigFlight:
             if clock.now_ns() >= until_ns:
                 break
             clock.sleep_until_ns(min(until_ns, clock.now_ns() + NS // self.profile.board.rates.fast_hz))
+            if self.link is not None:
+                self.link.ground_step(clock.now_ns())
         if away.until_ns is None or away.until_ns > until_ns or until_ns >= end_ns:
             return False
         if away.power_cut:
@@ -340,8 +374,8 @@ class RigFlight:
             self._leave(config, t_ns, text)
             self._pending.remove(due)
             return
-        if config.kind in GROUND_FAULTS and self._ground is not None:
-            due.end = self._ground.silence()
+        if config.kind in GROUND_FAULTS and self._silenced is not None:
+            due.end = self._silenced.silence()
         elif config.kind in COMPUTER_FAULTS:
             due.end = self._breaker.start(config.kind, config.parameters)
         else:
@@ -375,6 +409,15 @@ class RigFlight:
             self._steps_seen = len(records)
         if self._finished_ns is None and self.program.software.commander.finished:
             self._finished_ns = now_ns
+
+
+def _link_of(mission: MissionConfig, rig: Rig, seed: int, profile: Profile) -> RigLink | None:
+    """Line and ground of a mission that has any; what they are made of is loaded only then."""
+    if mission.link is None:
+        return None
+    from firmware_py.cli.rig_link import RigLink
+
+    return RigLink(mission.link, rig, seed, profile.body.body)
 
 
 @cache

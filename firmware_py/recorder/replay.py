@@ -67,6 +67,8 @@ class ReplayResult:
         commands_compared: transfers sent by the software and held against the recording.
         late: receptions that the software took later than their tick.
         divergence_count: all differences; ``divergences`` holds the first of them.
+        until_ns: flight time from which on nothing was compared, because the flight then followed what is in no bus;
+            ``None``: all of it was.
     """
 
     ticks: int
@@ -75,6 +77,7 @@ class ReplayResult:
     late: int
     divergence_count: int
     divergences: tuple[Divergence, ...]
+    until_ns: int | None = None
 
     @property
     def first(self) -> Divergence | None:
@@ -116,11 +119,15 @@ class ReplayBuses:
             self.advance(self._next[0])
 
     @classmethod
-    def of(cls, flight: Flight, keep: int = 1000) -> ReplayBuses:
-        """The buses of a flight. Raises RecordError if it holds no bus traffic."""
+    def of(cls, flight: Flight, keep: int = 1000, until_ns: int | None = None) -> ReplayBuses:
+        """The buses of a flight, up to a time if one is given. Raises RecordError if it holds no bus traffic."""
         if not flight.counts.get("/bus") or not flight.buses:
             raise RecordError(flight.path, "holds no bus traffic", "record with taps on the buses to replay a flight")
-        return cls(flight.buses, ((record.t_ns, record.value) for record in flight.messages("/bus")), keep)
+        ticks = (
+            (record.t_ns, record.value) for record in flight.messages("/bus")
+            if until_ns is None or record.t_ns < until_ns
+        )
+        return cls(flight.buses, ticks, keep)
 
     @property
     def next_t_ns(self) -> int | None:

@@ -14,6 +14,7 @@ from math import degrees, nan, sqrt
 from drivers.errors import Cause
 from fdir.codes import Code
 from firmware_py.mission import ExpectConfig, StepOutcome
+from firmware_py.reference_codes import RIG_FAULT
 from firmware_py.report.figures_energy import ENERGY_FIGURES
 from firmware_py.report.scope import NS, Figure, FlightData, Row, Scope, Value, greatest, vector
 from firmware_py.scheduler import EventCode
@@ -27,8 +28,6 @@ __all__ = [
 
 SLACK_NS = 500_000_000
 """How much less than ``last_s`` may have been recorded: the first and last row of a flight lie a little inside it."""
-RIG_FAULT = "RIG_FAULT"
-"""Code of the rig's own notes in the record: a fault began or ended."""
 EVENT_CODES = tuple(dict.fromkeys((*Code, *EventCode, RIG_FAULT)))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from comms.flight_port import Port
 from drivers.errors import Cause, DeviceError
 from firmware_py.clock import NullMeter, SimClock
 from firmware_py.commands import CommandRecord
@@ -57,7 +58,7 @@ class Craft:
 
     def __init__(
         self, mission: MissionConfig = RESTING, profile: Profile = FIRST_FLIGHT, *, seed: int = 1,
-        digest: str | None = None, more_members: Sequence[Member] = (), **initial: Any,
+        digest: str | None = None, more_members: Sequence[Member] = (), link: Port | None = None, **initial: Any,
     ) -> None:
         epoch_ns = parse_epoch(mission.epoch)
         state = InitialState(epoch=epoch_ns, **({"quaternion": NOT_BLINDED} | initial))
@@ -67,7 +68,7 @@ class Craft:
         self.journal = NoJournal()
         self.program = Program(
             self.profile, mission, self.rig.buses, self.clock, NullMeter(), self.journal, digest,
-            more_members=more_members,
+            more_members=more_members, link=link,
         )
         self.software = self.program.software
         self.hardware = self.program.hardware

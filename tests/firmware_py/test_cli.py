@@ -34,12 +34,19 @@ def test_the_commands_are_these() -> None:
     for words in leaves(get_command(app)):
         groups.setdefault(words[0] if len(words) > 1 else "", set()).add(words[-1])
     assert groups == {
-        "": {"run", "report", "export", "replay", "replay-log", "doctor", "probe", "chip", "docs", "version"},
+        "": {"run", "report", "export", "replay", "replay-log", "doctor", "probe", "chip", "docs", "shell",
+             "version"},
+        "audit": {"show", "verify"},
+        "dictionary": {"diff", "export", "show"},
         "hil": {"campaign", "list", "run"},
         "body": {"list", "show"},
         "energy": {"faults", "fly", "forecast"},
         "faults": {"check", "show"},
         "guard": {"check", "evaluate"},
+        "keys": {"export", "new", "pair", "pin", "revoke", "rotate", "show"},
+        "link": {
+            "campaign", "command", "compile", "connect", "gateway", "get", "list", "put", "renew", "serve", "watch",
+        },
         "params": {"activate", "list", "rollback", "set", "show"},
     }
 

@@ -397,8 +397,20 @@ def test_a_class_that_is_armed_first_and_one_that_pauses(counter: Counter, monke
     hold = command_desk.COMMANDS["hold"]
     monkeypatch.setitem(command_desk.COMMANDS, "hold", dataclasses.replace(hold, command_class=CommandClass.UPDATE))
     assert counter.give().codes == (Code.CMD_NOT_ARMED,)
-    counter.desk.armed = frozenset({CommandClass.UPDATE})
+    assert counter.desk.arm("slew", counter.t_ns) == (Code.CMD_VALIDATION_FAILED,)
+    assert counter.desk.arm("no-such", counter.t_ns) == (Code.CMD_VALIDATION_FAILED,)
+    assert counter.desk.arm("hold", counter.t_ns) == ()
     assert counter.give().codes == ()
+    assert counter.give().codes == (Code.CMD_NOT_ARMED,), "armed once is let through once"
+    counter.desk.arm("hold", counter.t_ns)
+    counter.desk.disarm()
+    assert counter.give().codes == (Code.CMD_NOT_ARMED,)
+    counter.desk.arm("hold", counter.t_ns)
+    counter.t_ns += 60 * SECOND
+    assert counter.give(not_after_ns=None).codes == ()
+    counter.desk.arm("hold", counter.t_ns)
+    counter.t_ns += 60 * SECOND + 1
+    assert counter.give(not_after_ns=None).codes == (Code.CMD_NOT_ARMED,)
     nbl = dataclasses.replace(hold, command_class=CommandClass.NBL_PACKET)
     monkeypatch.setitem(command_desk.COMMANDS, "hold", nbl)
     counter.against = ()

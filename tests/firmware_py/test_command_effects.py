@@ -17,6 +17,7 @@ from firmware_py.command_effects import EFFECTS, BurnSeen, Seen, Sight
 from firmware_py.commands import Order
 from firmware_py.energy.duty_table import Profile
 from firmware_py.energy.pdu_line import Obedience
+from firmware_py.link_orders import LINK_COMMANDS
 from tests.fdir.rows import monitors, row
 
 MakeFacts = Callable[..., Facts]
@@ -51,7 +52,7 @@ def craft(facts: MakeFacts) -> Craft:
 
 
 def test_every_command_has_an_effect_with_a_time_and_words() -> None:
-    assert tuple(EFFECTS) == tuple(COMMANDS)
+    assert EFFECTS.keys() == COMMANDS.keys()
     assert all(rule.within_s > 0.0 and rule.text for rule in EFFECTS.values())
 
 
@@ -63,15 +64,24 @@ def test_times_are_those_of_valves_locks_burns_and_flights() -> None:
         2.0: {
             "idle", "safe", "safe_acknowledge", "safe_exit", "emission", "disarm", "arm", "burn_stop", "override_arm",
             "load_clear", "sensor_profile", "monitor_enable", "monitor_reset_counters", "param_set", "param_activate",
-            "param_rollback",
+            "param_rollback", "command_arm",
         },
         5.0: {"burn", "boost_burn", "override_fire"},
-        10.0: {"load", "dock_power", "fault_clear"},
+        10.0: {"load", "dock_power", "fault_clear"} | LINK_COMMANDS - {"nbl_send", "file_send"},
+        1200.0: {"nbl_send"},
         300.0: {"brake"},
         600.0: {"detumble", "hold", "slew"},
         1800.0: {"sun_track", "recover"},
-        7200.0: {"translate", "rendezvous"},
+        7200.0: {"translate", "rendezvous", "file_send"},
     }
+
+
+@pytest.mark.parametrize(("outcome", "sight"), [(None, NOTHING), (True, WHOLE), (False, GONE)])
+def test_what_the_link_carries_out_is_done_when_it_says_so(craft: Craft, outcome: bool | None, sight: Sight) -> None:
+    assert craft.sight("emcon", level=1) is NOTHING
+    craft.seen["link"] = SimpleNamespace(outcome=lambda number: outcome if number == MINE else None)
+    for name in sorted(LINK_COMMANDS):
+        assert craft.sight(name) is sight
 
 
 @pytest.mark.parametrize("name", ["detumble", "hold", "slew", "sun_track"])

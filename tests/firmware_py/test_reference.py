@@ -20,7 +20,14 @@ from typer.main import get_command
 import hil.parts
 import hil.rig
 from bench.fuzz import break_codec
-from comms.dictionary import COMMANDS, TELEMETRY
+from comms.channel_plan import PLAN
+from comms.dictionary import COMMANDS, TELEMETRY, Authority
+from comms.dictionary.layouts import LAYOUTS
+from comms.dictionary.messages import MESSAGES
+from comms.emcon import EmconLevel
+from comms.link import sequence_file
+from comms.nbl.layouts import LAYOUTS as NBL_LAYOUTS
+from comms.transports.modem import load_modems
 from drivers.device import Oracle, OracleKind
 from drivers.errors import Cause
 from fdir.codes import Code
@@ -34,6 +41,7 @@ from firmware_py import mission
 from firmware_py.cli import bench, main
 from firmware_py.cli import chip as one_chip
 from firmware_py.cli.computer_faults import COMPUTER_FAULTS
+from firmware_py.cli.link_campaign.plan import all_rows
 from firmware_py.cli.rig_ground import GROUND_FAULTS
 from firmware_py.mission import load_mission
 from firmware_py.probe import Verdict
@@ -59,7 +67,11 @@ SCENARIO = (GUIDE / "write-a-scenario.md").read_text(encoding="utf-8")
 BODY = (GUIDE / "describe-a-body.md").read_text(encoding="utf-8")
 CHIP = (GUIDE / "add-a-chip.md").read_text(encoding="utf-8")
 BOARD = (GUIDE / "connect-a-board.md").read_text(encoding="utf-8")
-WRITTEN = [ROOT / "README.md", DOCS / "gnc.md", *sorted(GUIDE.glob("*.md")), *sorted((DOCS / "decisions").glob("*.md"))]
+TALK = (GUIDE / "talk-to-a-craft.md").read_text(encoding="utf-8")
+WRITTEN = [
+    ROOT / "README.md", DOCS / "gnc.md", DOCS / "protocols" / "link.md", *sorted(GUIDE.glob("*.md")),
+    *sorted((DOCS / "decisions").glob("*.md")),
+]
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -143,6 +155,29 @@ def test_every_entry_of_every_table_is_on_its_page() -> None:
         assert f"### {device.part}\n" in made["chips.md"]
     for code in EVENT_CODES:
         assert f"| `{code}` |" in made["reference/codes.md"]
+
+
+def test_the_link_s_pages_have_every_channel_message_group_modem_level_and_layout() -> None:
+    page = pages()["reference/link.md"]
+    for spec in PLAN:
+        row = next(line for line in page.splitlines() if line.startswith(f"| {spec.id} | `{spec.name}` |"))
+        assert f" | {spec.qos.name.lower()} | {spec.kind.suite.name} ({int(spec.kind.suite)}) | " in row
+        assert row.endswith(f" | {spec.text} |")
+    for schema in MESSAGES.values():
+        row = next(line for line in page.splitlines() if line.startswith(f"| {schema.id} | `{schema.name}` |"))
+        assert all(f"{name}: " in row for name, _ in schema.fields)
+    for layout in LAYOUTS.values():
+        channels = ", ".join(layout.names)
+        assert f"| {layout.id} | `{layout.name}` | {layout.rate_hz:g} | {layout.text} | {channels} |" in page
+    for name, modem in load_modems().items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+        assert f" | {modem.kind} | {modem.text} | {modem.bit_rate:,.0f} | {modem.mtu} | " in row
+    for level in EmconLevel:
+        assert f"\n| {int(level)} | " in page.partition("## Emission control")[2]
+    bits = pages()["protocols/nbl.md"]
+    for nbl in NBL_LAYOUTS.values():
+        section = bits.partition(f"\n## {nbl.name}\n")[2].partition("\n## ")[0]
+        assert all(f" | `{field.name}` | {field.bits} | " in section for field in nbl.fields), nbl.name
 
 
 def test_every_code_check_and_row_of_a_table_has_a_text() -> None:
@@ -269,6 +304,7 @@ def test_every_cause_is_explained_with_what_to_do() -> None:
 def test_the_scenario_guide_names_every_key_figure_and_fault() -> None:
     for kind in (
         mission.MissionConfig, mission.InitialConfig, mission.StepConfig, mission.FaultConfig, mission.ExpectConfig,
+        mission.LinkConfig, mission.GroundOrderConfig,
     ):
         for key in keys(kind):
             assert f"`{key}`" in SCENARIO, key
@@ -278,7 +314,7 @@ def test_the_scenario_guide_names_every_key_figure_and_fault() -> None:
     for name, parameters in (kinds | COMPUTER_FAULTS | GROUND_FAULTS).items():
         (row,) = [line for line in faults.splitlines() if f"`{name}`" in line[: max(0, line.find("|", 1))]]
         assert all(f"`{parameter}`" in row for parameter in parameters), name
-    words = [kind.value for kind in (*FaultKind, *Recovery)]
+    words = [kind.value for kind in (*FaultKind, *Recovery)] + list(mission.ATTACKS)
     for word in [*(f"`{word}`" for word in words), *(f"`{mode}`" for mode in Motion)]:
         assert word in SCENARIO, word
 
@@ -297,6 +333,17 @@ def test_the_guide_s_scenario_loads_with_its_further_faults(tmp_path: Path) -> N
             rig.inject(fault.kind, fault.parameters)()
 
 
+def test_the_guide_s_ground_station_loads(tmp_path: Path) -> None:
+    scenario = blocks(SCENARIO, "yaml")[0]
+    section = SCENARIO.partition("## A ground station\n")[2].partition("\n| key |")[0]
+    link = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
+    path = tmp_path / "my-flight.yaml"
+    path.write_text(scenario + "\n" + link + "\n", encoding="utf-8")
+    loaded = load_mission(str(path)).link
+    assert loaded is not None
+    assert [order.attack for order in loaded.ground] == [None, None, "forge"]
+
+
 def test_the_guide_s_refusal_is_the_real_one(tmp_path: Path) -> None:
     path = tmp_path / "my-flight.yaml"
     path.write_text(blocks(SCENARIO, "yaml")[0].replace("command: detumble", "command: detumbel"), encoding="utf-8")
@@ -305,6 +352,40 @@ def test_the_guide_s_refusal_is_the_real_one(tmp_path: Path) -> None:
     shown = re.search(r"^    my-flight.yaml:(.*), \.\.\.$", SCENARIO, re.MULTILINE)
     assert shown is not None
     assert str(refused.value).startswith(f"{path}:{shown.group(1)}")
+
+
+# -- talk to a craft
+
+
+def test_the_guide_s_mission_waits_for_orders(tmp_path: Path) -> None:
+    path = tmp_path / "wait-for-orders.yaml"
+    path.write_text(blocks(TALK, "yaml")[0], encoding="utf-8")
+    assert load_mission(str(path)).steps[-1].stay_s > 3000
+
+
+def test_the_guide_s_sequence_compiles_to_the_seal_it_shows() -> None:
+    sequence = sequence_file.compile_yaml(blocks(TALK, "yaml")[1])
+    assert f"    seal {sequence.seal}\n" in TALK
+    assert f"    survey.qseq: {sequence.name}, {len(sequence.steps)} steps\n" in TALK
+
+
+def test_the_guide_names_every_key_of_a_sequence_and_what_is_not_allowed_in_one() -> None:
+    section = TALK.partition("## Sequences\n")[2].partition("\n## ")[0]
+    named = [*inspect.signature(sequence_file.Step).parameters, "sequence", "on_refusal", "steps"]
+    for word in [*named, *sequence_file.Wait, *sequence_file.OnRefusal, *sequence_file.NOT_IN_SEQUENCE]:
+        assert f"`{word}`" in section, word
+    assert f"1 to {sequence_file.MOST_STEPS} of them" in section
+
+
+def test_the_campaign_guide_has_every_row_with_its_promise() -> None:
+    guide = (GUIDE / "link-campaign.md").read_text(encoding="utf-8")
+    for row in all_rows():
+        assert f"| {row.number} | {row.name} | {row.promise.replace('|', '/')} | " in guide, "write the table anew"
+
+
+def test_the_guide_names_every_role() -> None:
+    for role in Authority:
+        assert f"| `{role}` |" in TALK
 
 
 # -- describe a body

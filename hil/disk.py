@@ -17,7 +17,7 @@ import os
 
 import numpy as np
 
-__all__ = ["PowerCut", "SimDisk"]
+__all__ = ["CutDisk", "PowerCut", "SimDisk"]
 
 SECTOR = 512
 
@@ -26,18 +26,18 @@ class PowerCut(BaseException):
     """The supply went away inside a system call: nothing that is caught on board outlives that."""
 
 
-class _Inode:
+class Inode:
     """One file: what programs read (``data``) and what is on the medium (``kept``)."""
 
     __slots__ = ("data", "kept")
 
     def __init__(self) -> None:
-        self.data = b""
+        self.data = bytearray()
         self.kept = b""
 
 
-class SimDisk:
-    """One folder of a disk.
+class CutDisk:
+    """One folder of a disk: what all ways to read and write it share, and what a power cut does to it.
 
     Args:
         rng: decides what a cut leaves.
@@ -45,7 +45,7 @@ class SimDisk:
     Attributes:
         calls: system calls so far.
         dies_at: number of the system call (``calls`` before it) that the cut falls into, ``None`` for a good supply.
-        full: no room: creating and writing fail with ENOSPC.
+        full: no room: what needs room fails with ENOSPC.
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -53,46 +53,12 @@ class SimDisk:
         self.dies_at: int | None = None
         self.full = False
         self._rng = rng
-        self._names: dict[str, _Inode] = {}
-        self._kept_names: dict[str, _Inode] = {}
-        self._pending: list[tuple[str, str, _Inode]] = []
-        """Changes of names that are not on the medium: (name that goes or empty, name that comes, file)."""
-        self._open: dict[int, _Inode] = {}
+        self._names: dict[str, Inode] = {}
+        self._kept_names: dict[str, Inode] = {}
+        self._pending: list[tuple[str, str, Inode | None]] = []
+        """Changes of names that are not on the medium: (name that goes or empty, name that comes or empty, file)."""
+        self._open: dict[int, Inode] = {}
         self._next_handle = 3
-
-    def names(self) -> list[str]:
-        """Names of the files that programs see, sorted."""
-        return sorted(self._names)
-
-    def read(self, name: str, most: int) -> bytes | None:
-        """Up to ``most`` bytes of a file; ``None`` if there is none."""
-        self._call()
-        inode = self._names.get(name)
-        return None if inode is None else inode.data[:most]
-
-    def create(self, name: str) -> int:
-        """Open with O_CREAT and O_TRUNC."""
-        dying = self._call()
-        self._need_room()
-        inode = self._names.get(name)
-        if inode is None:
-            inode = _Inode()
-            self._names[name] = inode
-            self._pending.append(("", name, inode))
-        inode.data = b""
-        self._die(dying)
-        handle, self._next_handle = self._next_handle, self._next_handle + 1
-        self._open[handle] = inode
-        return handle
-
-    def write(self, handle: int, data: bytes) -> int:
-        """Append; a cut may come after any byte."""
-        dying = self._call()
-        self._need_room()
-        inode = self._open[handle]
-        inode.data += data[: self._draw(len(data))] if dying else data
-        self._die(dying)
-        return len(data)
 
     def sync(self, handle: int) -> None:
         """Bring a file's bytes to the medium."""
@@ -100,7 +66,7 @@ class SimDisk:
         # A cut inside it is the same as one before it or after it: any part may have arrived.
         self._die(dying)
         inode = self._open[handle]
-        inode.kept = inode.data
+        inode.kept = bytes(inode.data)
 
     def close(self, handle: int) -> None:
         """Close; synchronises nothing."""
@@ -125,21 +91,34 @@ class SimDisk:
     def restart(self) -> None:
         """Power comes back: what is on the medium is what there is, and the supply is good."""
         self.dies_at = None
-        inodes = {id(inode): inode for _, _, inode in self._pending}
+        inodes = {id(inode): inode for _, _, inode in self._pending if inode is not None}
         inodes |= {id(inode): inode for inode in (*self._names.values(), *self._kept_names.values())}
         for inode in inodes.values():
-            inode.kept = self._torn(inode.kept, inode.data)
-            inode.data = inode.kept
+            inode.kept = self._torn(inode.kept, bytes(inode.data))
+            inode.data = bytearray(inode.kept)
         self._settle_names(self._draw(len(self._pending)))
         self._names = dict(self._kept_names)
         self._open.clear()
+
+    def _opened(self, inode: Inode) -> int:
+        """A handle of an open file."""
+        handle, self._next_handle = self._next_handle, self._next_handle + 1
+        self._open[handle] = inode
+        return handle
+
+    def _linked(self, name: str) -> Inode:
+        """A new, empty file of this name."""
+        inode = self._names[name] = Inode()
+        self._pending.append(("", name, inode))
+        return inode
 
     def _settle_names(self, count: int) -> None:
         """Bring the first ``count`` changes of names to the medium; the others are gone."""
         for old, new, inode in self._pending[:count]:
             if old:
                 self._kept_names.pop(old, None)
-            self._kept_names[new] = inode
+            if new and inode is not None:
+                self._kept_names[new] = inode
         self._pending.clear()
 
     def _torn(self, old: bytes, new: bytes) -> bytes:
@@ -175,3 +154,37 @@ class SimDisk:
     def _draw(self, most: int) -> int:
         """A whole number from 0 to ``most``."""
         return int(self._rng.integers(0, most + 1))
+
+
+class SimDisk(CutDisk):
+    """A disk as ``hal.nonvolatile`` writes it: whole files, appended to."""
+
+    def names(self) -> list[str]:
+        """Names of the files that programs see, sorted."""
+        return sorted(self._names)
+
+    def read(self, name: str, most: int) -> bytes | None:
+        """Up to ``most`` bytes of a file; ``None`` if there is none."""
+        self._call()
+        inode = self._names.get(name)
+        return None if inode is None else bytes(inode.data[:most])
+
+    def create(self, name: str) -> int:
+        """Open with O_CREAT and O_TRUNC."""
+        dying = self._call()
+        self._need_room()
+        inode = self._names.get(name)
+        if inode is None:
+            inode = self._linked(name)
+        inode.data.clear()
+        self._die(dying)
+        return self._opened(inode)
+
+    def write(self, handle: int, data: bytes) -> int:
+        """Append; a cut may come after any byte."""
+        dying = self._call()
+        self._need_room()
+        inode = self._open[handle]
+        inode.data += data[: self._draw(len(data))] if dying else data
+        self._die(dying)
+        return len(data)

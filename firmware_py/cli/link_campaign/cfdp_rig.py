@@ -10,63 +10,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hil.disk import PowerCut
+from hil.disk import CutDisk
 
 __all__ = ["CutMedium", "Line", "LineFaults"]
 
-SECTOR = 512
 
-
-class _File:
-    """What programs read (``data``) and what is on the medium (``kept``)."""
-
-    __slots__ = ("data", "kept")
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.kept = b""
-
-
-class CutMedium:
-    """``comms.cfdp.Medium`` in memory, with the power cuts of ``hil.disk.SimDisk``: bytes are safe once their file was
-    synchronised, names once the folder was; of everything else a cut leaves any part.
-
-    Attributes:
-        calls: system calls so far.
-        dies_at: number of the call that the cut falls into, ``None`` for a good supply.
-        full: no room: writing fails.
-    """
-
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.calls = 0
-        self.dies_at: int | None = None
-        self.full = False
-        self._rng = rng
-        self._names: dict[str, _File] = {}
-        self._kept_names: dict[str, _File] = {}
-        self._pending: list[tuple[str, str, _File | None]] = []
-        self._open: dict[int, _File] = {}
-        self._next = 3
+class CutMedium(CutDisk):
+    """``comms.cfdp.Medium`` in memory, with the power cuts of ``hil.disk``."""
 
     def names(self) -> dict[str, int]:
         """See Medium."""
         self._die(self._call())
-        return {name: len(file.data) for name, file in self._names.items()}
+        return {name: len(inode.data) for name, inode in self._names.items()}
 
     def open(self, name: str, create: bool) -> int | None:
         """See Medium."""
         dying = self._call()
-        file = self._names.get(name)
-        if file is None:
+        inode = self._names.get(name)
+        if inode is None:
             if not create:
                 return None
             self._need_room()
-            file = self._names[name] = _File()
-            self._pending.append(("", name, file))
+            inode = self._linked(name)
         self._die(dying)
-        handle, self._next = self._next, self._next + 1
-        self._open[handle] = file
-        return handle
+        return self._opened(inode)
 
     def read(self, handle: int, offset: int, most: int) -> bytes:
         """See Medium."""
@@ -93,26 +60,6 @@ class CutMedium:
         held.extend(bytes(length - len(held)))
         self._die(dying)
 
-    def sync(self, handle: int) -> None:
-        """See Medium; a cut inside it is one before it or after it."""
-        self._die(self._call())
-        file = self._open[handle]
-        file.kept = bytes(file.data)
-
-    def close(self, handle: int) -> None:
-        """See Medium."""
-        dying = self._call()
-        del self._open[handle]
-        self._die(dying)
-
-    def rename(self, old: str, new: str) -> None:
-        """See Medium."""
-        dying = self._call()
-        file = self._names.pop(old)
-        self._names[new] = file
-        self._pending.append((old, new, file))
-        self._die(dying)
-
     def remove(self, name: str) -> None:
         """See Medium."""
         dying = self._call()
@@ -120,70 +67,14 @@ class CutMedium:
             self._pending.append((name, "", None))
         self._die(dying)
 
-    def sync_folder(self) -> None:
-        """See Medium."""
-        self._die(self._call())
-        self._settle(len(self._pending))
-
     def content(self, name: str) -> bytes | None:
         """A file as a program would read it, without a system call."""
-        file = self._names.get(name)
-        return None if file is None else bytes(file.data)
+        inode = self._names.get(name)
+        return None if inode is None else bytes(inode.data)
 
     def listing(self) -> list[str]:
         """All names, without a system call."""
         return sorted(self._names)
-
-    def restart(self) -> None:
-        """Power comes back: what is on the medium is what there is."""
-        self.dies_at = None
-        files = {id(file): file for file in (*self._names.values(), *self._kept_names.values())}
-        files |= {id(file): file for _, _, file in self._pending if file is not None}
-        for file in files.values():
-            file.kept = self._torn(file.kept, bytes(file.data))
-            file.data = bytearray(file.kept)
-        self._settle(self._draw(len(self._pending)))
-        self._names = dict(self._kept_names)
-        self._open.clear()
-
-    def _settle(self, count: int) -> None:
-        for old, new, file in self._pending[:count]:
-            if old:
-                self._kept_names.pop(old, None)
-            if new and file is not None:
-                self._kept_names[new] = file
-        self._pending.clear()
-
-    def _torn(self, old: bytes, new: bytes) -> bytes:
-        if old == new:
-            return old
-        size = len(new) if self._draw(1) else len(old)
-        left = bytearray(size)
-        for start in range(0, size, SECTOR):
-            end = min(start + SECTOR, size)
-            before, after = old[start:end].ljust(end - start, b"\0"), new[start:end].ljust(end - start, b"\0")
-            at = (0, end - start, self._draw(end - start))[self._draw(2)]
-            left[start:end] = after[:at] + before[at:]
-        return bytes(left)
-
-    def _call(self) -> bool:
-        dying = self.dies_at is not None and self.calls >= self.dies_at
-        self.calls += 1
-        if dying and self._draw(1):
-            raise PowerCut
-        return dying
-
-    @staticmethod
-    def _die(dying: bool) -> None:
-        if dying:
-            raise PowerCut
-
-    def _need_room(self) -> None:
-        if self.full:
-            raise OSError("no room")
-
-    def _draw(self, most: int) -> int:
-        return int(self._rng.integers(0, most + 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from hal.recovery import InlineWorker, Worker
 
 __all__ = [
     "FILE_CAPACITY", "FILE_SLOTS", "LONGEST_PAYLOAD", "FileMemory", "Files", "FolderFiles", "FramMemory", "HeldCopy",
-    "NonVolatile", "StandingWorker", "Transfer", "wait_for",
+    "NonVolatile", "StandingWorker", "Transfer", "replace_file", "wait_for",
 ]
 
 FILE_CAPACITY = 512
@@ -127,6 +127,24 @@ class Files(Protocol):
 
     def sync_folder(self) -> None:
         """Bring the folder's names to the medium."""
+
+
+def replace_file(files: Files, name: str, data: bytes) -> None:
+    """Write a whole file in the place of another: after a cut of the power at any moment it is the old one or the new.
+
+    Written as ``name.new``, synchronised, renamed, and the folder synchronised. Raises OSError; then the old file
+    stands, or the new one that a cut could still take back.
+    """
+    temporary = f"{name}.new"
+    handle = files.create(temporary)
+    try:
+        while data:
+            data = data[files.write(handle, data):]
+        files.sync(handle)
+    finally:
+        files.close(handle)
+    files.rename(temporary, name)
+    files.sync_folder()
 
 
 class FolderFiles:
@@ -304,18 +322,7 @@ class FileMemory:
         except _BrokenError:
             newest, target = None, 0
         sequence = 1 if newest is None else (newest[0] + 1) % SEQUENCES
-        name = _copy_name(slot, target)
-        temporary = f"{name}.new"
-        data = encode(slot, sequence, payload)
-        handle = self._files.create(temporary)
-        try:
-            while data:
-                data = data[self._files.write(handle, data):]
-            self._files.sync(handle)
-        finally:
-            self._files.close(handle)
-        self._files.rename(temporary, name)
-        self._files.sync_folder()
+        replace_file(self._files, _copy_name(slot, target), encode(slot, sequence, payload))
 
     def _survey(self, slot: int) -> tuple[tuple[int, bytes] | None, int]:
         """Sequence number and payload of the newest whole copy, and which copy is to be written next.

@@ -14,7 +14,7 @@ from typing import Any
 import cbor2
 
 from comms.bundles.cbor_items import NotCborError, item_of
-from hal.nonvolatile import Files
+from hal.nonvolatile import Files, replace_file
 
 __all__ = ["DIGEST", "BundleKeeper", "KeptBundle", "KeptState"]
 
@@ -105,17 +105,8 @@ class BundleKeeper:
     def _write(self, name: str, item: Any) -> bool:
         body = cbor2.dumps(item)
         data = MAGIC + crc32(body).to_bytes(4, "big") + body
-        temporary = f"{name}.new"
         try:
-            handle = self._files.create(temporary)
-            try:
-                while data:
-                    data = data[self._files.write(handle, data):]
-                self._files.sync(handle)
-            finally:
-                self._files.close(handle)
-            self._files.rename(temporary, name)
-            self._files.sync_folder()
+            replace_file(self._files, name, data)
         except OSError:
             self.failures += 1
             return False

@@ -10,7 +10,7 @@ from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
-from hal.nonvolatile import Files
+from hal.nonvolatile import Files, replace_file
 
 __all__ = ["LONGEST_RECORD", "Found", "KeptRecord"]
 
@@ -64,20 +64,8 @@ class KeptRecord:
             raise ValueError(f"{len(payload)} bytes; 1..{LONGEST_RECORD} are allowed")
         data = payload + _CRC.pack(crc32(payload, self._seed))
         try:
-            self._write(data)
+            replace_file(self._files, self._name, data)
         except OSError:
             self.failures += 1
             return False
         return True
-
-    def _write(self, data: bytes) -> None:
-        temporary = f"{self._name}.new"
-        handle = self._files.create(temporary)
-        try:
-            while data:
-                data = data[self._files.write(handle, data):]
-            self._files.sync(handle)
-        finally:
-            self._files.close(handle)
-        self._files.rename(temporary, self._name)
-        self._files.sync_folder()

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from comms.keys.faults import KeyFault, KeyringError
 from comms.keys.points import check_secret
-from hal.nonvolatile import Files, FolderFiles
+from hal.nonvolatile import Files, FolderFiles, replace_file
 
 __all__ = ["Lock", "LockKind", "RandomBytes", "ScryptCost", "SealedFile", "SecretFolder",
            "lock_kind"]
@@ -243,16 +243,7 @@ class SealedFile:
         header = HEADER.pack(MAGIC, VERSION, self._lock.kind, cost.log2_n, cost.r, cost.p, salt, seal.check,
                              self._sequence, nonce)
         data = header + seal.cipher.encrypt(nonce, payload, header)
-        name = self._copy_name(which)
-        handle = self._files.create(f"{name}.new")
-        try:
-            while data:
-                data = data[self._files.write(handle, data):]
-            self._files.sync(handle)
-        finally:
-            self._files.close(handle)
-        self._files.rename(f"{name}.new", name)
-        self._files.sync_folder()
+        replace_file(self._files, self._copy_name(which), data)
 
     def _look(self, which: int) -> _Copy:
         try:

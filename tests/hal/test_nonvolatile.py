@@ -27,6 +27,7 @@ from hal.nonvolatile import (
     NonVolatile,
     StandingWorker,
     Transfer,
+    replace_file,
     wait_for,
 )
 from hil.bus.i2c import SimI2cBus
@@ -205,6 +206,30 @@ def test_a_medium_that_refuses_all_there_could_be_is_not_taken_for_an_empty_or_b
         assert transfer.error == os.strerror(errno.EIO)
         assert not transfer.broken
     assert one.names() == []
+
+
+def test_a_replaced_file_is_the_old_one_or_the_new_after_a_cut_at_any_call() -> None:
+    seen = set()
+    for seed in range(40):
+        for at in range(6):
+            folder = disk(seed)
+            replace_file(folder, "kept", b"old" * 400)
+            folder.dies_at = folder.calls + at
+            with suppress(PowerCut):
+                replace_file(folder, "kept", b"new" * 500)
+            folder.restart()
+            seen.add((at, folder.read("kept", 2000)))
+    assert {content for _, content in seen} == {b"old" * 400, b"new" * 500}
+    assert {content for at, content in seen if at < 3} == {b"old" * 400}
+
+
+def test_a_file_that_could_not_be_replaced_stands() -> None:
+    folder = disk()
+    replace_file(folder, "kept", b"old")
+    folder.full = True
+    with pytest.raises(OSError, match="No space"):
+        replace_file(folder, "kept", b"new")
+    assert folder.read("kept", 10) == b"old"
 
 
 def test_writes_that_are_taken_in_parts_are_finished() -> None:

@@ -19,6 +19,7 @@ from math import gcd
 from typing import Any, Protocol
 
 from firmware_py.clock import Clock, Meter, NullMeter
+from hal.origin import origin
 from hal.profile.board import RateConfig
 
 __all__ = [
@@ -613,7 +614,7 @@ class Scheduler:
     def _member_failed(self, slot: _Slot, error: Exception) -> None:
         slot.failures += 1
         if _worth_telling(slot.failures):
-            self._tell(EventCode.MEMBER_FAILED, slot.member.name, type(error).__name__, _origin(error))
+            self._tell(EventCode.MEMBER_FAILED, slot.member.name, type(error).__name__, origin(error))
         if slot.critical:
             self._missed(slot)
 
@@ -641,7 +642,7 @@ class Scheduler:
         except Exception as error:
             self._hook_failures += 1
             if _worth_telling(self._hook_failures):
-                self._tell(EventCode.HOOK_FAILED, name, type(error).__name__, _origin(error))
+                self._tell(EventCode.HOOK_FAILED, name, type(error).__name__, origin(error))
 
     def _tell(self, code: EventCode, *detail: str | int) -> None:
         try:
@@ -649,16 +650,6 @@ class Scheduler:
         except Exception:
             # Nobody is left to tell; the count shows in the summary.
             self._hook_failures += 1
-
-
-def _origin(error: Exception) -> str:
-    """Function and line in which the exception was raised, without any path of the machine."""
-    trace = error.__traceback__
-    if trace is None:
-        return ""
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}"
 
 
 def _divisors(rates: RateConfig) -> dict[RateGroup, int]:

@@ -274,6 +274,8 @@ class CraftLink:
         for desk in self._desks.values():
             desk.step(now_ns)
         self.shell.step(now_ns)
+        for words in self.shell.take_failures():
+            self.tell(now_ns, Code.MEMBER_FAILED, Severity.WARNING, words)
         self.sequences.step(now_ns)
         for note in self.sequences.take_notes():
             severity = Severity.INFO if note.code in (Code.SEQUENCE_STARTED, Code.SEQUENCE_DONE) else Severity.WARNING

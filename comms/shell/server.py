@@ -7,6 +7,7 @@ and is told how many; a session that fails ends alone.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from comms.flight_port import CommandStage, Message
 from comms.shell.orders import Granted, OrderDesk, Submit
 from comms.shell.session import Mode, ShellSession
 from comms.shell.view import CraftView
+from hal.origin import origin
 
 __all__ = ["ByteStream", "Limits", "ShellCounts", "ShellServer"]
 
@@ -96,6 +98,7 @@ class ShellServer:
         self.desk = OrderDesk(view, submit)
         self._open: list[_Open] = []
         self._past = ShellCounts()
+        self._failures: deque[str] = deque(maxlen=8)
         self._turn = 0
 
     # -- from the craft
@@ -166,9 +169,16 @@ class ShellServer:
         for entry in [*self._open[self._turn:], *self._open[:self._turn]]:
             try:
                 turns -= self._serve(entry, turns, now_ns)
-            except Exception:  # a shell may fail; the link that it lives in may not
+            except Exception as error:  # a shell may fail; the link that it lives in may not
                 self._past.failed += 1
+                self._failures.append(f"shell by {entry.session.how}: {type(error).__name__} in {origin(error)}")
                 self._drop(entry)
+
+    def take_failures(self) -> list[str]:
+        """What failed since this was last asked, newest eight: way in, kind of error and its place, nothing typed."""
+        failures = list(self._failures)
+        self._failures.clear()
+        return failures
 
     def _serve(self, entry: _Open, turns: int, now_ns: int) -> int:
         session, stream = entry.session, entry.stream

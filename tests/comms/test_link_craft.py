@@ -25,6 +25,7 @@ from fdir.codes import Code, Severity
 from fdir.modes import Emission
 from hil.link_line import GilbertElliott, LineRules, LinkLine
 from tests.comms.link_pair import MS, NS, OPERATOR, Air, Bench
+from tests.comms.shell_craft import Reader
 
 CHANNELS = [spec.id for spec in PLAN if rule_for(spec) is not None]
 CONTROL, EVENTS, FILES, SERVICE = (channel_named(name).id for name in ("control", "events", "files", "service"))
@@ -473,6 +474,21 @@ def busy(bench: Bench, air: Air) -> None:
     bench.link.files.send("a.bin", end.peer, 999, bench.now)
     end.put(SERVICE, b"queued", bench.now)
     bench.port.flight.send(EventNote(bench.now, "SAFE_POWER_LOW", "critical", "x"))
+
+
+class BrokenStream(Reader):
+    def write(self, data: bytes) -> int:
+        raise RuntimeError("a fault of ours")
+
+
+def test_a_shell_that_fails_is_told_by_name_and_the_link_goes_on() -> None:
+    bench = Bench()
+    bench.connected()
+    bench.link.shell.open(BrokenStream(), bench.now, how="socket")
+    assert bench.run(5.0, lambda: bool(bench.events("MEMBER_FAILED")))
+    (event,) = bench.events("MEMBER_FAILED")
+    assert event.text.startswith("shell by socket: RuntimeError in BrokenStream.write:")
+    assert bench.run(5.0, lambda: bench.link.snapshot is not None)
 
 
 @pytest.mark.parametrize("level", [EmconLevel.RECEIVE, EmconLevel.SILENT])

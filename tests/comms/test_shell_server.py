@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from comms.dictionary import Authority
@@ -157,6 +159,9 @@ def test_a_session_that_fails_ends_alone() -> None:
     reader, _ = desk.open()
     desk.run(3)
     assert desk.server.counts.failed == 1
+    (failure,) = desk.server.take_failures()
+    assert re.fullmatch(r"shell by test: RuntimeError in Broken\.write:\d+", failure)
+    assert desk.server.take_failures() == []
     assert broken.closed
     assert "Manoeuvre" in desk.ask(reader, "get motion")
 

@@ -1,7 +1,7 @@
 """Missions and scenarios: one YAML file with a timeline of commands, faults of the rig, and what must come true.
 
-The flight software reads ``steps`` and gives the commands; the rig reads ``initial`` and ``faults``; the report and
-the tests read ``expect``. A scenario is a mission with faults.
+The flight software reads ``steps`` and gives the commands; the rig reads ``initial``, ``surroundings`` and
+``faults``; the report and the tests read ``expect``. A scenario is a mission with faults.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from msgspec import Meta, Struct, field
 from comms.dictionary import CommandRefused
 from fdir.modes import Motion
 from firmware_py.commands import understand
+from firmware_py.mission_surroundings import SurroundingsConfig, check_surroundings
 from hal.profile import ConfigError, load_yaml
 from hal.profile.loader import check_finite
 
@@ -158,6 +159,8 @@ class MissionConfig(Struct, frozen=True, forbid_unknown_fields=True):
     expect: tuple[ExpectConfig, ...] = ()
     link: LinkConfig | None = None
     """Who talks to the craft; nobody if not given."""
+    surroundings: SurroundingsConfig | None = None
+    """What is around the craft on the rig; nothing if not given."""
 
 
 def find_mission(name: str) -> Path:
@@ -194,6 +197,8 @@ def load_mission(name: str) -> MissionConfig:
     ):
         if max(abs(value) for value in values) > limit:
             raise lines.error(["initial", key], f"-{limit:g}..{limit:g} {unit} is allowed")
+    if mission.surroundings is not None:
+        check_surroundings(mission.surroundings, lines)
     times = [t for t, _ in mission.initial.lighting]
     if times != sorted(set(times)):
         raise lines.error(["initial", "lighting"], "times must rise")

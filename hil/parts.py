@@ -1,42 +1,35 @@
 """How the rig plays each part: the chip on its bus, and what of the world it is fed, how often.
 
 One function a part, named in :data:`PARTS`; adding a chip is adding both. Those of the power chain are in
-``parts_power``.
+``parts_power``, those that look at what is around the craft in ``parts_surroundings``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hal.frames import rotate_inverse
 from hal.profile import DeviceConfig
 from hil.chips.adis16470 import Adis16470
 from hil.chips.ads1115 import Ads1115
-from hil.chips.ars408 import Ars408
-from hil.chips.as7341 import As7341
 from hil.chips.cia401_valve_node import Cia401ValveNode
 from hil.chips.ds3231 import Ds3231
 from hil.chips.gmc_geiger import GmcGeiger
 from hil.chips.icm42688p import Icm42688p
-from hil.chips.ld06_lidar import Ld06Lidar
-from hil.chips.lsm303dlhc import Lsm303dlhc
 from hil.chips.max7310 import Max7310
 from hil.chips.max31865 import Max31865
 from hil.chips.mb85rc256v import Mb85rc256v
 from hil.chips.opt3001 import Opt3001
 from hil.chips.pca9548a import Pca9548a
-from hil.chips.rm3100 import Rm3100
 from hil.chips.startracker import StarTracker as StarTrackerChip
 from hil.chips.startracker import TrackerStatus
-from hil.chips.tfmini_plus import TfminiPlus
 from hil.chips.tmp423 import Tmp423
 from hil.chips.ve_direct import ChargerState, Tracker, VeDirect
-from hil.chips.vl53l0x import Vl53l0x
 from hil.chips.w25q256 import W25q256
 from hil.parts_power import POWER_PARTS
-from hil.plant.sensors import InertialUnit, Magnetometer, StarTracker, SunSensor, TemperatureSensor
+from hil.parts_surroundings import SURROUNDINGS_PARTS, speaks
+from hil.plant.sensors import InertialUnit, StarTracker, SunSensor, TemperatureSensor
 
 if TYPE_CHECKING:
     from hil.rig import Rig
@@ -122,18 +115,6 @@ def _tmp423(rig: Rig, device: DeviceConfig) -> None:
     rig.every(500, update)
 
 
-def _rm3100(rig: Rig, device: DeviceConfig) -> None:
-    chip = Rm3100(rig.clock)
-    rig.on_i2c(device, chip)
-    sensor = Magnetometer(rig.world.stream(device.name))
-    world, orientation = rig.world, device.mount.orientation
-
-    def update(_t_ns: int) -> None:
-        chip.field_t = sensor.sample(rotate_inverse(orientation, world.field_body()))
-
-    rig.every(25, update)
-
-
 def _cia401_valves(rig: Rig, device: DeviceConfig) -> None:
     node = Cia401ValveNode(device.address or 0, serial=1000 + (device.address or 0))
     rig.nodes[device.name] = node
@@ -143,26 +124,6 @@ def _cia401_valves(rig: Rig, device: DeviceConfig) -> None:
 
 
 # -- sensors on I2C and SPI
-
-
-def _vl53l0x(rig: Rig, device: DeviceConfig) -> None:
-    rig.on_i2c(device, Vl53l0x(rig.clock))
-
-
-def _as7341(rig: Rig, device: DeviceConfig) -> None:
-    rig.on_i2c(device, As7341(rig.clock))
-
-
-def _lsm303dlhc(rig: Rig, device: DeviceConfig) -> None:
-    chip = Lsm303dlhc(rig.clock)
-    rig.on_i2c(device, chip)
-    sensor = Magnetometer(rig.world.stream(device.name))
-    world, orientation = rig.world, device.mount.orientation
-
-    def update(_t_ns: int) -> None:
-        chip.field_t = sensor.sample(rotate_inverse(orientation, world.field_body()))
-
-    rig.every(25, update)
 
 
 def _max7310(rig: Rig, device: DeviceConfig) -> None:
@@ -264,16 +225,9 @@ def _max31865(rig: Rig, device: DeviceConfig) -> None:
 # -- parts that speak
 
 
-def _speaks(rig: Rig, device: DeviceConfig, chip: Any, period_ms: int) -> None:
-    """A part on a serial port which sends what is due."""
-    rig.chips[device.name] = chip
-    rig.buses[device.bus].attach(chip)
-    rig.every(period_ms, chip.advance)
-
-
 def _ve_direct(rig: Rig, device: DeviceConfig) -> None:
     chip = VeDirect()
-    _speaks(rig, device, chip, 20)
+    speaks(rig, device, chip, 20)
     power = rig.world.power
     celsius = rig.temperature_of("pdu")
 
@@ -296,38 +250,13 @@ def _ve_direct(rig: Rig, device: DeviceConfig) -> None:
 
 
 def _gmc_geiger(rig: Rig, device: DeviceConfig) -> None:
-    _speaks(rig, device, GmcGeiger(rig.world.stream(device.name)), 50)
-
-
-def _nothing_in_range(_angle_rad: float) -> float | None:
-    """The world holds no other body yet."""
-    return None
-
-
-def _nothing_in_sweep(angles: Sequence[float]) -> Sequence[float | None]:
-    return (None,) * len(angles)
-
-
-def _ld06_lidar(rig: Rig, device: DeviceConfig) -> None:
-    _speaks(rig, device, Ld06Lidar(_nothing_in_range, _nothing_in_sweep), 20)
-
-
-def _tfmini_plus(rig: Rig, device: DeviceConfig) -> None:
-    _speaks(rig, device, TfminiPlus(), 20)
-
-
-def _ars408(rig: Rig, device: DeviceConfig) -> None:
-    chip = Ars408(device.address or 0, node_id=0x60 | (device.address or 0))
-    rig.chips[device.name] = chip
-    rig.buses[device.bus].attach(chip)
+    speaks(rig, device, GmcGeiger(rig.world.stream(device.name)), 50)
 
 
 PARTS: dict[str, Callable[[Rig, DeviceConfig], None]] = {
-    **POWER_PARTS,
-    "adis16470": _adis16470, "ads1115": _ads1115, "ars408": _ars408, "as7341": _as7341,
-    "cia401_valves": _cia401_valves, "ds3231": _ds3231, "gmc_geiger": _gmc_geiger, "icm42688p": _icm42688p,
-    "ld06_lidar": _ld06_lidar, "lsm303dlhc": _lsm303dlhc, "max31865": _max31865, "max7310": _max7310,
-    "mb85rc256v": _mb85rc256v, "opt3001": _opt3001, "pca9548a": _pca9548a, "rm3100": _rm3100,
-    "startracker": _startracker, "tfmini_plus": _tfmini_plus, "tmp423": _tmp423, "ve_direct": _ve_direct,
-    "vl53l0x": _vl53l0x, "w25q256": _w25q256,
+    **POWER_PARTS, **SURROUNDINGS_PARTS,
+    "adis16470": _adis16470, "ads1115": _ads1115, "cia401_valves": _cia401_valves, "ds3231": _ds3231,
+    "gmc_geiger": _gmc_geiger, "icm42688p": _icm42688p, "max31865": _max31865, "max7310": _max7310,
+    "mb85rc256v": _mb85rc256v, "opt3001": _opt3001, "pca9548a": _pca9548a, "startracker": _startracker,
+    "tmp423": _tmp423, "ve_direct": _ve_direct, "w25q256": _w25q256,
 }

@@ -1,7 +1,7 @@
 """Faults of the world and of buses that a scenario can start: each is checked against body and board before anything.
 
 Those of sources, stores and loads are in ``rig_faults_power``, those of sensors and valve drivers in
-``rig_faults_sensors``.
+``rig_faults_sensors``, those of what is around the craft in ``rig_faults_surroundings``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from hil.faults import Fault, FaultKind, Recovery
 from hil.rig_faults_power import MODELLED_C, POWER_FAULTS
 from hil.rig_faults_seams import Start
 from hil.rig_faults_sensors import SENSOR_FAULTS
+from hil.rig_faults_surroundings import SURROUNDINGS_FAULTS
 
 if TYPE_CHECKING:
     from hil.rig import Rig
@@ -244,5 +245,6 @@ FAULTS: dict[str, tuple[Callable[..., Start], dict[str, bool]]] = {
     "heating": (_heating, {"node": True, "watts": True}),
     **POWER_FAULTS,
     **SENSOR_FAULTS,
+    **SURROUNDINGS_FAULTS,
 }
 """Kinds of faults: how each is checked and prepared, and its parameters (name: whether it must be given)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import radians
 
 from firmware_py.cli.computer_faults import COMPUTER_FAULTS, check_computer_fault
+from firmware_py.cli.flight_surroundings import scene_of
 from firmware_py.cli.rig_ground import GROUND_FAULTS, check_ground_fault
 from firmware_py.mission import FaultConfig, MissionConfig, OrbitConfig
 from firmware_py.report.figures import check_expectations
@@ -13,6 +14,7 @@ from hal.profile import BodyConfig, ConfigError, Profile
 from hil.plant.orbit import Orbit
 from hil.plant.world import InitialState
 from hil.rig import FAULTS, check_fault
+from hil.rig_faults_surroundings import check_names
 
 __all__ = ["check_mission", "initial_state", "warmed"]
 
@@ -30,9 +32,11 @@ def check_mission(mission: MissionConfig, profile: Profile) -> None:
     def refuse(key: str, why: str) -> None:
         raise ConfigError(mission.mission, None, key, why)
 
+    targets = tuple(t.name for t in mission.surroundings.targets) if mission.surroundings is not None else ()
     for index, fault in enumerate(mission.faults):
         try:
             _check_fault(fault, profile)
+            check_names(fault.kind, fault.parameters, targets)
         except ValueError as error:
             refuse(f"faults[{index}]", str(error))
     for problem in check_expectations(mission.expect):
@@ -87,7 +91,7 @@ def initial_state(mission: MissionConfig, body: BodyConfig, epoch_ns: int) -> In
         epoch=epoch_ns, position=start.position_m, velocity=start.velocity_m_s,
         quaternion=quaternion_from_euler(roll, pitch, yaw), rate=(x, y, z), soc_battery=start.soc_battery,
         soc_supercap=start.soc_supercap, temperatures_c={**before, **start.temperatures_c}, ambient_c=start.ambient_c,
-        orbit=orbit_of(start.orbit), lighting=start.lighting,
+        orbit=orbit_of(start.orbit), lighting=start.lighting, scene=scene_of(mission.surroundings),
     )
 
 

@@ -101,6 +101,7 @@ class Ars408:
 
     Attributes:
         objects: what is before it; at most the first hundred are listed.
+        sense: asked at the end of each cycle for the objects that the next list tells; ``None``: the rig sets them.
         interference, temperature_error, temporary_error, voltage_error, persistent_error: flags of the state.
         measuring: False for a radar that still sends its state but no lists.
         lost: base id (for example 60Bh) to how many next frames of it are lost.
@@ -118,6 +119,7 @@ class Ars408:
             raise ValueError(f"sensor id {sensor_id} is outside 0..7")
         self.node_id = node_id
         self.objects: list[RadarTarget] = []
+        self.sense: Callable[[int], list[RadarTarget]] | None = None
         self.interference = False
         self.temperature_error = False
         self.temporary_error = False
@@ -173,6 +175,7 @@ class Ars408:
             if at >= self._next_cycle_ns:
                 self._next_cycle_ns += _CYCLE_NS
                 self._cycle(at)
+                self._look(at)
             self.next_event_ns = min(self._next_state_ns, self._next_cycle_ns)
         self._now_ns = t_ns
 
@@ -221,6 +224,11 @@ class Ars408:
         if config.extended:
             for target in listed:
                 self._send(_EXTENDED, _extended(target), t_ns)
+
+    def _look(self, t_ns: int) -> None:
+        """Measure what the next list will tell: a cycle passes from the echo to the list."""
+        if self.sense is not None:
+            self.objects = self.sense(t_ns)
 
     def _listed(self) -> list[RadarTarget]:
         farthest = 2.0 * self._config.max_distance

@@ -9,6 +9,7 @@ from datetime import datetime
 from hal.frames import IDENTITY, Quaternion, Vec3
 from hil.plant.orbit import Orbit
 from hil.plant.solar import REFERENCE_C
+from hil.plant.targets import Scene
 
 __all__ = ["InitialState", "Truth"]
 
@@ -20,6 +21,7 @@ class InitialState:
     ``epoch`` is UTC, a datetime with time zone or ns since 1970. ``sun_direction`` ``None`` means: from the date.
     ``temperatures_c`` overrides the body's start temperatures by node, ``panel_c`` is that of the wings. ``ambient_c``
     overrides its ambient. ``orbit`` gives eclipses, ``lighting`` brightness over time (s, share of the Sun at 1 au).
+    ``scene`` is what there is around the craft.
     """
 
     epoch: datetime | int
@@ -36,6 +38,7 @@ class InitialState:
     orbit: Orbit | None = None
     lighting: Sequence[tuple[float, float]] = ()
     panel_c: float = REFERENCE_C
+    scene: Scene = field(default_factory=Scene)
 
 
 @dataclass(frozen=True, slots=True)

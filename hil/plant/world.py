@@ -22,6 +22,7 @@ from hil.plant.power_stores import fraction
 from hil.plant.propulsion import NEVER
 from hil.plant.rigid_body import MAX_STEP_NS, Motion, RigidBody, rigid_body
 from hil.plant.state import InitialState, Truth
+from hil.plant.surroundings import Surroundings
 from hil.plant.thermal import ThermalNetwork
 
 __all__ = ["Edge", "InitialState", "Truth", "World"]
@@ -36,7 +37,7 @@ LONGEST_ENERGY_STEP_NS = POWER_PERIOD_NS * THERMAL_EVERY
 
 
 class World:
-    """One craft in its surroundings. ``rigid``, ``power``, ``thermal`` and ``environment`` are read freely."""
+    """One craft and its ``surroundings``; these, ``rigid``, ``power``, ``thermal``, ``environment`` are read freely."""
 
     def __init__(
         self, body: BodyConfig, initial: InitialState, rng: np.random.Generator, *, t_ns: int = 0,
@@ -59,6 +60,7 @@ class World:
             unix_ns(initial.epoch), initial.sun_direction, initial.magnetic_field_t, orbit=initial.orbit,
             lighting=Lighting(initial.lighting) if initial.lighting else None,
         )
+        self.surroundings = Surroundings(initial.scene, self.rigid)
         self._start_ns = t_ns
         self._entropy = [int(word) for word in rng.integers(0, 2**32, 4)]
 

@@ -36,7 +36,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "load_stuck": {"load": "radar", "drawing": True}, "rail_short": {"load": "nbl", "watts": 60},
     "battery_capacity": {"factor": 0.8}, "supercap_capacity": {"factor": 0.7}, "supercap_esr": {"factor": 3},
     "current_bias": {"device": "bus_monitor", "share": 0.01}, "gauge": {"value": "frozen"}, "ambient": {"celsius": -30},
-    "dock": {"voltage_v": 28, "power_w": 250},
+    "dock": {"voltage_v": 28, "power_w": 250}, "radar_clutter": {"per_frame": 1000}, "radar_ghost": {"range_m": 50},
+    "radar_frozen": {}, "transponder_spoof": {"target": "other", "number": 7}, "lidar_blind": {},
+    "sensor_bias": {"device": "lidar", "metres": 2, "deg": 5},
 }
 
 

@@ -11,7 +11,8 @@ __all__ = [
     "AnalogSample", "AttitudeFix", "BatteryGaugeSample", "BmsSample", "DiscreteSample", "FieldSample", "HotSwapSample",
     "IlluminanceSample", "ImuSample", "LidarScan", "PlatformSample", "PowerSample", "Quaternion", "RadarObject",
     "RadarScan", "RadiationSample", "RailSample", "RangeSample", "ResistanceSample", "RtcSample", "SolarSample",
-    "SpectrumSample", "SupercapSample", "TemperatureSample", "ValveNodeSample", "Vec3",
+    "SpectrumSample", "SupercapSample", "TemperatureSample", "TransponderReply", "TransponderSample", "ValveNodeSample",
+    "Vec3",
 ]
 
 Vec3 = tuple[float, float, float]
@@ -239,6 +240,36 @@ class RadarScan:
     counter: int
     announced: int
     objects: tuple[RadarObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TransponderReply:
+    """One transponder that a receiver heard. ``bearing_rad`` in the receiver's frame, 0 ahead, positive to the left.
+
+    ``mode`` is "on" or "silent", as it says of itself. ``range_m`` is ``None`` for one that spoke unasked, since only
+    the way there and back tells a distance. ``authentic`` is ``None`` where its answer was not checked.
+    """
+
+    transponder_id: int
+    mode: str
+    range_m: float | None
+    bearing_rad: float
+    level_dbm: float
+    authentic: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class TransponderSample:
+    """One round of listening for transponders. ``announced`` is how many replies its header promised.
+
+    ``age_ns`` is the time from the middle of the round to the header. ``interrogating``: it had asked.
+    """
+
+    counter: int
+    announced: int
+    age_ns: int
+    interrogating: bool
+    replies: tuple[TransponderReply, ...]
 
 
 @dataclass(frozen=True, slots=True)

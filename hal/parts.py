@@ -35,6 +35,7 @@ from drivers.samples import (
     SpectrumSample,
     SupercapSample,
     TemperatureSample,
+    TransponderSample,
 )
 from hal.profile import BoardConfig, BusKind, ConfigError, DeviceConfig
 
@@ -47,6 +48,7 @@ ROLE_SAMPLES: dict[str, type] = {
     "battery_gauge": BatteryGaugeSample, "bms": BmsSample, "hot_swap": HotSwapSample, "pdu": RailSample,
     "radiation": RadiationSample, "analog": AnalogSample, "radar": RadarScan, "lidar": LidarScan,
     "range": RangeSample, "discretes": DiscreteSample, "spectrometer": SpectrumSample, "clock": RtcSample,
+    "transponder": TransponderSample,
 }
 """What a driver must return to serve a role."""
 ROLE_NEEDS: dict[str, str] = {"mux": "Mux", "valve_node": "ValveBus"}

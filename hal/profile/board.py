@@ -28,6 +28,7 @@ Role = Literal[
     "imu", "imu_backup", "star_tracker", "sun_sensor", "magnetometer", "thermal", "rtd", "bus_monitor",
     "battery_monitor", "power_channel", "supercap", "solar", "battery_gauge", "bms", "hot_swap", "pdu", "valve_node",
     "radiation", "analog", "radar", "lidar", "range", "discretes", "spectrometer", "clock", "memory", "flash", "mux",
+    "transponder",
 ]
 ROLE_BUSES: dict[str, tuple[BusKind, ...]] = {
     "imu": ("spi",), "imu_backup": ("spi",), "star_tracker": ("serial",), "sun_sensor": ("i2c",),
@@ -36,7 +37,7 @@ ROLE_BUSES: dict[str, tuple[BusKind, ...]] = {
     "battery_gauge": ("i2c",), "bms": ("can",), "hot_swap": ("i2c",), "pdu": ("i2c",), "valve_node": ("can",),
     "radiation": ("serial",), "analog": ("i2c",), "radar": ("can",), "lidar": ("serial",),
     "range": ("i2c", "serial"), "discretes": ("i2c",), "spectrometer": ("i2c",), "clock": ("i2c",),
-    "memory": ("i2c",), "flash": ("spi",), "mux": ("i2c",),
+    "memory": ("i2c",), "flash": ("spi",), "mux": ("i2c",), "transponder": ("can",),
 }
 """Kinds of bus on which a device of each role is served."""
 

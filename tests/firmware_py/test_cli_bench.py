@@ -32,7 +32,7 @@ def test_probe_of_the_rig_shows_every_device_on_a_line_of_its_own_at_any_width(c
     for device in BOARD.devices:
         [line] = [line for line in lines if f"  {device.name} " in line]
         assert " answers " in line or " speaks " in line
-    assert lines[-1] == "qiki-rpi on the rig: 48 of 48 devices answer"
+    assert lines[-1] == "qiki-rpi on the rig: 49 of 49 devices answer"
     assert "what to do" not in result.stdout
 
 
@@ -52,7 +52,7 @@ def test_a_missing_part_is_exit_code_1_with_advice(broken: dict[str, Fault]) -> 
     broken["i2c_a"] = Fault(FaultKind.NACK_ADDRESS, address=0x41)
     result = qiki("probe", "--rig", "--listen-s", "1.5", columns=100)
     assert result.exit_code == 1
-    assert "qiki-rpi on the rig: 47 of 48 devices answer" in result.stdout
+    assert "qiki-rpi on the rig: 48 of 49 devices answer" in result.stdout
     assert "nothing acknowledges its address: check power, wiring and the address straps" in result.stdout
 
 
@@ -62,7 +62,7 @@ def test_probe_of_a_computer_without_the_buses_is_exit_code_1_and_says_what_to_d
     assert result.stdout.count("no bus: ") == len(BOARD.buses)
     assert "not asked: bus_monitor, battery_monitor" in result.stdout
     assert "this computer" in result.stdout
-    assert "qiki-rpi on this computer: 0 of 48 devices answer" in result.stdout
+    assert "qiki-rpi on this computer: 0 of 49 devices answer" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
     found = json.loads(qiki("probe", "--board", no_buses, "--json").stdout)
     buses = [f for f in found["findings"] if f["part"] is None]

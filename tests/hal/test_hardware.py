@@ -315,7 +315,7 @@ def test_parts_on_ports_and_on_the_shared_bus_are_heard() -> None:
     bench = Bench()
     bench.run(3.0)
     hardware = bench.hardware
-    assert set(hardware.heard) == {"bms", "radar", "lidar", "approach", "geiger"}
+    assert set(hardware.heard) == {"bms", "radar", "lidar", "approach", "geiger", "transponder"}
     for name, heard in hardware.heard.items():
         assert heard.reading(bench.now_ns).ok, name
         assert heard.counters.failures == 0

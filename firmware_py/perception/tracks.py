@@ -85,9 +85,11 @@ class TrackSet:
     @property
     def firm(self) -> NDArray[np.bool_]:
         """Tracks that count: tracked or coasting."""
-        return (self.status == Status.TRACKED) | (self.status == Status.COASTING)
+        firm: NDArray[np.bool_] = (self.status == Status.TRACKED) | (self.status == Status.COASTING)
+        return firm
 
     @property
     def age_s(self) -> Floats:
         """Time since birth, s."""
-        return (self.t_ns - self.born_ns) * 1e-9
+        age_s: Floats = (self.t_ns - self.born_ns) * 1e-9
+        return age_s

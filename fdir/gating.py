@@ -37,6 +37,7 @@ class CommandClass(StrEnum):
     FTG_BURN = "FTG or boost burn"
     OVERRIDE = "manual override"
     BRAKE = "brake"
+    EVADE = "evade"
     SCAN = "high-power scan, lidar burst"
     NBL_PACKET = "NBL packet"
     NBL_CRITICAL = "critical NBL packet"
@@ -327,6 +328,10 @@ CLASSES: dict[CommandClass, ClassRow] = {
     ),
     # Never asked: charge, rest, emission, confirmation, recorder (CANON section 10.3).
     _C.BRAKE: ClassRow(heat=_a_cool_cluster, thrusters=_fit_to_brake, in_safe=InSafe.LOCKDOWN),
+    # As a brake; but a push in a given direction cannot go without knowing the attitude.
+    _C.EVADE: ClassRow(
+        heat=_a_cool_cluster, thrusters=_fit_to_brake, trust=_attitude_trusted, in_safe=InSafe.LOCKDOWN,
+    ),
     _C.SCAN: ClassRow(
         battery=_battery, cap=_supercap_at_hold, pdu=_line_granted, heat=_cool, emission=_emission_open,
         risk=Risk.MEDIUM,

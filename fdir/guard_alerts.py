@@ -8,6 +8,7 @@ from enum import StrEnum, unique
 
 from fdir.codes import Code, Severity
 from fdir.guard_rules import Trigger
+from hal.frames import Vec3
 
 __all__ = ["RANK", "GuardAlert", "GuardMetrics", "Reaction", "reaction"]
 
@@ -24,6 +25,8 @@ class GuardAlert:
     trigger: Trigger
     event_ns: int
     text: str
+    evade_m_s: Vec3 | None = None
+    """Change of velocity that is advised, inertial, checked; ``None``: none."""
 
 
 @unique
@@ -36,6 +39,8 @@ class Reaction(StrEnum):
     SAFE = "safe"
     BRAKE = "brake"
     """The brake override of CANON section 10.3."""
+    EVADE = "evade"
+    """The change of velocity that the alert advises, and the brake where that is refused."""
 
 
 REACTIONS = {Severity.INFO: Reaction.NONE, Severity.WARNING: Reaction.READINESS, Severity.CRITICAL: Reaction.SAFE}
@@ -45,7 +50,7 @@ RANK = {severity: rank for rank, severity in enumerate(REACTIONS, start=1)}
 def reaction(alert: GuardAlert) -> Reaction:
     """What an alert leads to. It does not ask for a code: a critical one without leads to SAFE all the same."""
     if alert.trigger is Trigger.THREAT and alert.severity is Severity.CRITICAL:
-        return Reaction.BRAKE
+        return Reaction.BRAKE if alert.evade_m_s is None else Reaction.EVADE
     return REACTIONS[alert.severity]
 
 

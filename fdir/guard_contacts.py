@@ -1,5 +1,7 @@
 """Contacts as the guard judges them: what one is, whether a rule describes it, and whether it is about to hit.
 
+Who passes by, and how to get out of the way, is perception's word; the core takes it only where it can be.
+
 What is missing (``None``, or no finite number) never counts as a match, and never as "it is not so" either.
 """
 
@@ -7,16 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from math import isfinite
+from math import hypot, isfinite
 
 from fdir.guard_rules import GuardRule, Iff, TransponderMode, Trigger
+from hal.frames import Vec3
 
-__all__ = ["Contact", "TrackStatus", "describe", "is_threat", "known", "matches"]
+__all__ = ["LARGEST_EVASION_M_S", "Contact", "TrackStatus", "advice", "describe", "is_threat", "known", "matches"]
 
 NEAR_TIME_S, NEAR_RANGE_M = 8.0, 150.0
 """CANON section 12: critical under this time and nearer than this."""
 STOP_FACTOR, STOP_MARGIN_S = 1.2, 0.5
 """And when there is less time than a full brake takes, with this to spare."""
+LARGEST_EVASION_M_S = 5.0
+"""Largest change of velocity that is taken as advice: 3.5 s of full push, a third of what the tank is good for."""
 
 
 @unique
@@ -46,6 +51,11 @@ class Contact:
     iff: Iff | None = None
     transponder_on: bool | None = None
     transponder_mode: TransponderMode | None = None
+    collision_course: bool | None = None
+    """Whether it has to be taken for one that hits, by its miss distance and what is not known of that. ``None``:
+    nobody has judged."""
+    evade_m_s: Vec3 | None = None
+    """Change of the craft's velocity that leaves every contact's volume, inertial; ``None``: none is advised."""
 
 
 def is_threat(range_m: float, radial_velocity_m_s: float, brake_m_s2: float | None) -> bool:
@@ -68,11 +78,22 @@ def known(value: float | None) -> float | None:
     return value if value is not None and isfinite(value) else None
 
 
+def advice(contact: Contact) -> Vec3 | None:
+    """The evasion that is advised against a contact, if it can be flown at all: three numbers, not all nothing, and no
+    larger than ``LARGEST_EVASION_M_S``."""
+    change = contact.evade_m_s
+    if change is None or len(change) != 3:
+        return None
+    return change if 0.0 < hypot(*change) <= LARGEST_EVASION_M_S else None
+
+
 def matches(rule: GuardRule, contact: Contact, widen_m: float, brake_m_s2: float | None) -> bool | None:
     """Whether a contact is as a rule says, its range widened by ``widen_m`` at both ends.
 
     One thing that is not so decides: False. Otherwise one thing that is missing: ``None``.
     """
+    if rule.spare_passing and contact.collision_course is False:
+        return False
     missing = False
     range_m = contact.range_m
     if range_m is None or not isfinite(range_m):

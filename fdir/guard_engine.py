@@ -14,8 +14,9 @@ from operator import attrgetter
 
 from fdir.codes import Severity
 from fdir.guard_alerts import RANK, GuardAlert, GuardMetrics
-from fdir.guard_contacts import Contact, TrackStatus, describe, known, matches
+from fdir.guard_contacts import Contact, TrackStatus, advice, describe, known, matches
 from fdir.guard_rules import FORGET_S, GuardRule, Trigger
+from hal.frames import Vec3
 
 __all__ = ["MAX_TRACKS", "GuardEngine"]
 
@@ -181,7 +182,7 @@ class GuardEngine:
         if self._tracks.pop(track_id, None) is None and not self._admit(track):
             return
         self._tracks[track_id] = track
-        alerts += [self._tell(index, pair, track_id, t_ns, text) for index, pair, text in found]
+        alerts += [self._tell(index, pair, track_id, t_ns, text, advice(contact)) for index, pair, text in found]
 
     def _try_rules(self, contact: Contact, track: _Track, broken: bool) -> list[tuple[int, _Pair, str]]:
         """Bring every pair of a track up to date; returns which are to be told, with the text."""
@@ -230,12 +231,14 @@ class GuardEngine:
         """Whether the last alert is nearer than the cooldown, on either side: time may have been set back."""
         return pair.alert_ns is not None and abs(t_ns - pair.alert_ns) < self._cooldown_ns[index]
 
-    def _tell(self, index: int, pair: _Pair, track_id: int, t_ns: int, text: str) -> GuardAlert:
+    def _tell(
+        self, index: int, pair: _Pair, track_id: int, t_ns: int, text: str, evade_m_s: Vec3 | None = None
+    ) -> GuardAlert:
         rule = self._rules[index]
         pair.told, pair.alert_ns = True, t_ns
         self._totals[index] += 1
         return GuardAlert(
-            rule.id, track_id, rule.fsm_event, rule.severity, rule.trigger, t_ns, f"{rule.title}: {text}"
+            rule.id, track_id, rule.fsm_event, rule.severity, rule.trigger, t_ns, f"{rule.title}: {text}", evade_m_s
         )
 
     def _admit(self, track: _Track) -> bool:

@@ -92,6 +92,8 @@ class GuardRule(Struct, frozen=True, forbid_unknown_fields=True):
     trigger: Trigger = Trigger.PRESENT
     min_frames: int = 1
     """Matching frames in a row."""
+    spare_passing: bool = False
+    """For a threat: what perception knows to pass by is none. Of what it does not know that, range and speed decide."""
 
 
 class _GuardFile(Struct, frozen=True, forbid_unknown_fields=True):
@@ -176,6 +178,8 @@ def _range_problems(rule: GuardRule) -> list[tuple[str, str]]:
 
 def _word_problems(rule: GuardRule) -> list[tuple[str, str]]:
     found = []
+    if rule.spare_passing and rule.trigger is not Trigger.THREAT:
+        found.append(("spare_passing", f"is for trigger threat, not for {rule.trigger}"))
     if rule.fsm_event is not None and rule.fsm_event not in EVENTS:
         found.append(("fsm_event", f"is {rule.fsm_event}; allowed: {', '.join(EVENTS)}, or none"))
     modes = rule.allowed_transponder_modes

@@ -224,8 +224,10 @@ class Supervisor:
             self._climb(facts)
 
     def on_guard_alerts(self, alerts: Iterable[GuardAlert], facts: Facts) -> tuple[GuardAlert, ...]:
-        """Tell of alerts and do what they lead to; returns those that ask for a brake, for whoever flies it."""
+        """Tell of alerts and do what they lead to; returns those that ask for a brake or an evasion, for whoever flies
+        it, evasions first: they were chosen with every contact in view."""
         braking: tuple[GuardAlert, ...] = ()
+        evading: tuple[GuardAlert, ...] = ()
         for alert in alerts:
             code = Code.GUARD_ALERT if alert.code is None else alert.code
             self._note(facts.t_ns, code, alert.severity, f"{alert.rule_id}: {alert.text}")
@@ -236,7 +238,9 @@ class Supervisor:
                 self.request_mode(Motion.MANOEUVRE, facts)
             elif answer is Reaction.BRAKE:
                 braking += (alert,)
-        return braking
+            elif answer is Reaction.EVADE:
+                evading += (alert,)
+        return evading + braking
 
     def nozzle_failed(self, nozzle: int, how: str, facts: Facts) -> None:
         """Isolate a nozzle that did not obey; a whole cluster when two of it are gone.

@@ -6,9 +6,11 @@ import dataclasses
 from math import inf, radians
 
 from comms.dictionary import CommandRefused
+from fdir.guard_contacts import LARGEST_EVASION_M_S
 from firmware_py.commands import Order
 from firmware_py.gnc.allocation import Allocator
 from firmware_py.gnc.estimator import NavState
+from firmware_py.gnc.evasion import Evade
 from firmware_py.gnc.guidance import (
     Brake,
     Detumble,
@@ -99,6 +101,16 @@ class Laws:
         if self.whole(failed):
             return Brake(self.limits)
         return LostCluster(self.limits, self._body, self._allocator, failed)
+
+    def evade(self, change: Vec3, failed: int) -> GuidanceLaw | None:
+        """Adds a change of velocity with all there is; ``None`` if some direction can't be pushed any more. Raises
+        CommandRefused for a change that is none, or too large."""
+        size = norm(change)
+        if not 0.0 < size <= LARGEST_EVASION_M_S:
+            raise CommandRefused(
+                f"evade: delta_v_m_s is {size:.4g} m/s long; above 0 and at most {LARGEST_EVASION_M_S:g} is allowed"
+            )
+        return Evade(self.limits, change) if self.whole(failed) else None
 
     def idle(self) -> GuidanceLaw:
         """The attitude as it is, with a wide dead-band."""

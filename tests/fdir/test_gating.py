@@ -153,6 +153,10 @@ ASKED: dict[CommandClass, Column] = {
         "clusters all hot": Code.RCS_CLUSTER_HOT, **RCS, **MAPS,
         "joint locked unrated": Code.BRIDGE_ACTIVE_RESTRICTED_MOTION,
     },
+    C.EVADE: {
+        "clusters all hot": Code.RCS_CLUSTER_HOT, **RCS, **MAPS, **ATTITUDE,
+        "joint locked unrated": Code.BRIDGE_ACTIVE_RESTRICTED_MOTION,
+    },
     C.SCAN: {**BATTERY, **CAP_HOLD, **LINE, **HEAT, **OPEN},
     C.NBL_PACKET: {**BATTERY_NBL, **CAP_NBL, **LINE, **HEAT, **RADIO, **OPEN},
     C.NBL_CRITICAL: {**BATTERY_NBL, **CAP_NBL, **LINE, **HEAT, **RADIO, **QUIET},
@@ -207,6 +211,10 @@ ALL_AT_ONCE: dict[CommandClass, tuple[Code, ...]] = {
     C.BRAKE: (
         Code.WORKING_MASS_LOW, Code.RCS_UNAVAILABLE, Code.BRIDGE_ACTIVE_RESTRICTED_MOTION, Code.THRUST_MAP_MISSING,
         Code.TORQUE_MAP_MISSING,
+    ),
+    C.EVADE: (
+        Code.WORKING_MASS_LOW, Code.RCS_UNAVAILABLE, Code.BRIDGE_ACTIVE_RESTRICTED_MOTION, Code.THRUST_MAP_MISSING,
+        Code.TORQUE_MAP_MISSING, Code.SENSOR_MISSING, Code.ATTITUDE_UNKNOWN,
     ),
     C.SCAN: (
         Code.SAFE_LOCKED, Code.BAT_LOW, Code.CAP_LOW, Code.PDU_DENIED, Code.THERMAL_BLOCK, Code.EMCON_BLOCK,
@@ -315,7 +323,7 @@ def test_a_burn_takes_what_propellant_is_left(facts: MakeFacts) -> None:
 # -- modes
 
 
-IN_LOCKDOWN = {C.STATUS, C.SAFER, C.BRAKE, C.MODE_CHANGE}
+IN_LOCKDOWN = {C.STATUS, C.SAFER, C.BRAKE, C.EVADE, C.MODE_CHANGE}
 IN_SAFE = IN_LOCKDOWN | {C.NBL_CRITICAL, C.BEACON, C.EXTERNAL_POWER, C.DETACH}
 
 
@@ -388,7 +396,7 @@ def test_all_that_is_wrong_with_how_it_was_given_is_listed_in_order(facts: MakeF
 
 
 def test_what_is_at_stake_is_stated_and_what_is_high_is_confirmed() -> None:
-    low = {C.STATUS, C.SAFER, C.HOLD, C.BRAKE, C.SWITCH}
+    low = {C.STATUS, C.SAFER, C.HOLD, C.BRAKE, C.EVADE, C.SWITCH}
     medium = {C.ZTT_BURN, C.SCAN, C.TRANSMIT, C.BEACON}
     for name, row in CLASSES.items():
         stake = Risk.LOW if name in low else Risk.MEDIUM if name in medium else Risk.HIGH

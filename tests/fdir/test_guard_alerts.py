@@ -1,4 +1,4 @@
-"""What the craft does about an alert: by severity, and a threat that is critical brakes."""
+"""What the craft does about an alert: by severity, and a threat that is critical brakes, or evades as advised."""
 
 from __future__ import annotations
 
@@ -24,9 +24,17 @@ def test_severity_decides_and_a_critical_threat_brakes_with_or_without_a_code(se
     assert reaction(GuardAlert("R", 1, code, severity, trigger, 0, "")) is answer
 
 
+@pytest.mark.parametrize(("severity", "trigger", "answer"), [
+    (Severity.CRITICAL, Trigger.THREAT, Reaction.EVADE), (Severity.CRITICAL, Trigger.PRESENT, Reaction.SAFE),
+    (Severity.CRITICAL, Trigger.LOST, Reaction.SAFE), (Severity.WARNING, Trigger.THREAT, Reaction.READINESS),
+])
+def test_only_a_critical_threat_is_evaded_as_advised(severity, trigger, answer) -> None:
+    assert reaction(GuardAlert("R", 1, None, severity, trigger, 0, "", (0.0, 1.0, 0.0))) is answer
+
+
 def test_severities_rank_from_info_to_critical_above_nothing() -> None:
     assert RANK == {Severity.INFO: 1, Severity.WARNING: 2, Severity.CRITICAL: 3}
 
 
 def test_reactions_have_their_words() -> None:
-    assert [str(each) for each in Reaction] == ["none", "readiness", "safe", "brake"]
+    assert [str(each) for each in Reaction] == ["none", "readiness", "safe", "brake", "evade"]

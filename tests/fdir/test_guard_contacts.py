@@ -8,7 +8,16 @@ from math import inf, nan, nextafter
 import pytest
 
 from fdir.codes import Severity
-from fdir.guard_contacts import Contact, TrackStatus, describe, is_threat, known, matches
+from fdir.guard_contacts import (
+    LARGEST_EVASION_M_S,
+    Contact,
+    TrackStatus,
+    advice,
+    describe,
+    is_threat,
+    known,
+    matches,
+)
 from fdir.guard_rules import GuardRule, Iff, TransponderMode, Trigger
 
 NEAR = Contact(
@@ -39,7 +48,7 @@ def test_a_contact_cannot_be_changed_nor_get_more_keys() -> None:
 
 def test_a_bare_contact_knows_nothing() -> None:
     assert (BARE.range_m, BARE.radial_velocity_m_s, BARE.quality, BARE.iff, BARE.transponder_on,
-            BARE.transponder_mode) == (None,) * 6
+            BARE.transponder_mode, BARE.collision_course, BARE.evade_m_s) == (None,) * 8
 
 
 @pytest.mark.parametrize(("range_m", "widen_m", "match"), [
@@ -138,6 +147,35 @@ def test_a_rule_that_waits_for_a_threat_asks_range_and_speed(changes, brake_m_s2
     if match is False:
         changes = {"range_m": 69.0, "radial_velocity_m_s": -2.0, **changes}
     assert judged({"trigger": Trigger.THREAT}, 0.0, brake_m_s2, **changes) is match
+
+
+@pytest.mark.parametrize(("keys", "course", "match"), [
+    ({"spare_passing": True}, True, True), ({"spare_passing": True}, False, False),
+    # Missing is never "not so": range and speed decide as ever.
+    ({"spare_passing": True}, None, True),
+    ({}, True, True), ({}, False, True), ({}, None, True),
+])
+def test_a_threat_spares_what_is_known_to_pass_by_where_its_rule_says_so(keys, course, match) -> None:
+    asked = {"trigger": Trigger.THREAT, **keys}
+    assert judged(asked, radial_velocity_m_s=-7.0, collision_course=course) is match
+    far = {"range_m": 69.0, "radial_velocity_m_s": -2.0}
+    assert judged(asked, collision_course=course, **far) is False
+    missing = judged(asked, collision_course=course, range_m=None, radial_velocity_m_s=None)
+    assert missing is (False if match is False else None)
+
+
+@pytest.mark.parametrize(("change", "taken"), [
+    (None, False), ((1.0, 0.0, 0.0), True), ((0.0, 0.0, -LARGEST_EVASION_M_S), True),
+    ((0.0, nextafter(LARGEST_EVASION_M_S, 9.0), 0.0), False), ((3.0, 3.0, 3.0), False), ((0.0, 0.0, 0.0), False),
+    ((nan, 0.0, 0.0), False), ((inf, 0.0, 0.0), False), ((0.0, -inf, 0.0), False), ((1.0, 1.0), False),
+    ((1.0, 1.0, 1.0, 1.0), False), ((1e-300, 0.0, 0.0), True),
+])
+def test_advice_is_taken_only_where_it_can_be_flown(change, taken) -> None:
+    assert advice(replace(NEAR, evade_m_s=change)) == (change if taken else None)
+
+
+def test_the_largest_evasion_is_what_the_command_takes() -> None:
+    assert LARGEST_EVASION_M_S == 5.0
 
 
 def test_a_threat_also_needs_the_speed_of_its_rule() -> None:

@@ -527,7 +527,31 @@ def test_what_the_craft_brakes_with_decides_about_a_threat(brake, told) -> None:
     assert len(engine.step([at(0, 50.0, radial_velocity_m_s=-5.0)])) == told
 
 
+@pytest.mark.parametrize(("advised", "told"), [
+    ((0.0, 1.5, 0.0), (0.0, 1.5, 0.0)), (None, None), ((0.0, nan, 0.0), None), ((9.0, 0.0, 0.0), None),
+])
+def test_an_alert_carries_the_evasion_that_its_contact_advises_if_it_can_be_flown(advised, told) -> None:
+    engine = GuardEngine([rule(trigger=Trigger.THREAT)], 1.44)
+    alerts = engine.step([at(0, 20.0, radial_velocity_m_s=-5.0, evade_m_s=advised)])
+    assert [alert.evade_m_s for alert in alerts] == [told]
+
+
+def test_a_threat_that_passes_by_is_told_when_it_no_longer_does() -> None:
+    engine = GuardEngine([rule(trigger=Trigger.THREAT, spare_passing=True, min_frames=2, cooldown_s=0.0)], 1.44)
+    courses = (False, False, True, True, True, False, True, None)
+    seen = [at(n * 100 * MS, 20.0, radial_velocity_m_s=-5.0, collision_course=c) for n, c in enumerate(courses)]
+    assert times(engine, *seen) == [300 * MS, 700 * MS]
+
+
 # -- the rules that ship
+
+
+@pytest.mark.parametrize(("course", "told"), [(True, ["COLLISION_THREAT"]), (None, ["COLLISION_THREAT"]), (False, [])])
+def test_the_rules_that_ship_spare_what_passes_by(course, told) -> None:
+    engine = GuardEngine(load_guard_rules().rules, 1.44)
+    seen = [at(n * 100 * MS, 80.0 - n, radial_velocity_m_s=-10.0, quality=0.8, collision_course=course)
+            for n in range(5)]
+    assert [alert.rule_id for alert in engine.step(seen)] == told
 
 
 def test_the_rules_that_ship_over_one_meeting() -> None:

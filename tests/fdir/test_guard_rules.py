@@ -64,6 +64,7 @@ def test_the_shipped_rules_are_those_of_the_canon() -> None:
     )
     assert (threat.max_range_m, threat.min_quality, threat.max_radial_velocity_mps) == (1000, 0.2, -0.6)
     assert (threat.min_frames, threat.min_duration_s, threat.cooldown_s, threat.hysteresis_m) == (3, 0, 5, 0)
+    assert [rule.spare_passing for rule in table.rules] == [False, False, False, False, True]
     assert len(table.rules) == 5
     assert all(rule.description and rule.action_required for rule in table.rules)
 
@@ -81,7 +82,7 @@ def test_what_is_left_out_is_not_asked(tmp_path: Path) -> None:
             id="NEAR", title="Near", severity=Severity.INFO, max_range_m=10.0, min_range_m=0.0, description="",
             action_required="", fsm_event=None, iff=None, require_transponder_on=None, allowed_transponder_modes=(),
             min_quality=0.0, max_radial_velocity_mps=None, min_duration_s=0.0, cooldown_s=2.0, hysteresis_m=0.0,
-            trigger=Trigger.PRESENT, min_frames=1,
+            trigger=Trigger.PRESENT, min_frames=1, spare_passing=False,
         ),
     )
 
@@ -97,7 +98,7 @@ def test_events_are_the_codes_of_the_radar() -> None:
     ("min_duration_s: 0",), ("min_duration_s: 300",), ("cooldown_s: 0",), ("cooldown_s: 300",),
     ("min_frames: 1",), ("min_frames: 100",), ("max_radial_velocity_mps: -3",), ("require_transponder_on: true",),
     ("fsm_event: null",), ("iff: friend",), ("allowed_transponder_modes: ['off', 'on', silent, spoof]",),
-    ("trigger: lost", "min_duration_s: 0.001"), ("trigger: threat",),
+    ("trigger: lost", "min_duration_s: 0.001"), ("trigger: threat",), ("trigger: threat", "spare_passing: true"),
     *((f"fsm_event: {code}",) for code in EVENTS),
 ])
 def test_what_may_be_given_is_taken(tmp_path: Path, keys: tuple[str, ...]) -> None:
@@ -123,6 +124,7 @@ BAD_KEYS = [
      "3: rules[0].min_duration_s: NEAR: is 0; a contact is lost after some time: above 0 is needed"),
     (("min_duration_s: 2", "hysteresis_m: 1", "trigger: lost"),
      "9: rules[0].trigger: NEAR: lost takes neither hysteresis_m nor min_frames"),
+    (("spare_passing: true",), "7: rules[0].spare_passing: NEAR: is for trigger threat, not for present"),
     (("min_duration_s: 2", "min_frames: 2", "trigger: lost"),
      "9: rules[0].trigger: NEAR: lost takes neither hysteresis_m nor min_frames"),
     (("allowed_transponder_modes: [spoof, spoof]",),
@@ -181,7 +183,7 @@ def test_an_unknown_key_is_refused_with_those_that_are_allowed(tmp_path: Path) -
 def test_an_unknown_key_that_ends_like_a_known_one_is_still_unknown(tmp_path: Path) -> None:
     told = refusal(tmp_path, with_keys("other.severity: fatal"))
     assert told.startswith("rules.yaml:7: rules[0].other.severity: unknown key; allowed here: ")
-    assert told.endswith("min_frames")
+    assert told.endswith("spare_passing")
 
 
 def test_two_rules_of_one_name_are_refused(tmp_path: Path) -> None:

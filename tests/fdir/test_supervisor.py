@@ -687,6 +687,14 @@ def test_critical_threats_are_given_to_whoever_flies_the_brake(core, facts) -> N
     assert core.keeper.reasons == ()
 
 
+def test_evasions_come_before_brakes(core, facts) -> None:
+    brake, other = (alert(Severity.CRITICAL, Trigger.THREAT, rule=name) for name in ("A", "C"))
+    evade = dataclasses.replace(alert(Severity.CRITICAL, Trigger.THREAT, rule="B"), evade_m_s=(0.0, 1.0, 0.0))
+    assert core.on_guard_alerts([brake, evade, other], facts()) == (evade, brake, other)
+    assert core.modes.motion is Motion.IDLE
+    assert core.keeper.reasons == ()
+
+
 def test_how_a_command_was_given_is_judged_after_the_crafts_state(core, facts) -> None:
     critical = CommandClass.MODE_CHANGE
     assert core.gate(critical, facts()) == ()

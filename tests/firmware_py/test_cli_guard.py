@@ -95,7 +95,8 @@ def test_check_as_json_holds_every_key(rules) -> None:
         "id": "NEAR", "title": "Near [it]", "severity": "info", "max_range_m": 10.0, "min_range_m": 0.0,
         "description": "", "action_required": "", "fsm_event": None, "iff": None, "require_transponder_on": None,
         "allowed_transponder_modes": [], "min_quality": 0.0, "max_radial_velocity_mps": None, "min_duration_s": 0.0,
-        "cooldown_s": 2.0, "hysteresis_m": 0.0, "trigger": "present", "min_frames": 1, "leads_to": "none",
+        "cooldown_s": 2.0, "hysteresis_m": 0.0, "trigger": "present", "min_frames": 1, "spare_passing": False,
+            "leads_to": "none",
     }]
 
 

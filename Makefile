@@ -41,7 +41,7 @@ lint: $(VENV)/.dev  ## style, types and import rules
 # What the figures stand beside; without their own requirements, which would put the locked versions back.
 $(VENV)/.peers: $(VENV)/.dev
 	@echo "setting up the benchmarks' peers (once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps bsk==2.12.1 daqp==0.11.0 colorama==0.4.6 tqdm==4.67.3 pycose==1.1.0 ecdsa==0.19.1 six==1.17.0 certvalidator==0.11.1 asn1crypto==1.5.1 oscrypto==1.3.0 noiseprotocol==0.3.1 || echo "no peers here: their columns stay empty"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps bsk==2.12.1 daqp==0.11.0 colorama==0.4.6 tqdm==4.67.3 pycose==1.1.0 ecdsa==0.19.1 six==1.17.0 certvalidator==0.11.1 asn1crypto==1.5.1 oscrypto==1.3.0 noiseprotocol==0.3.1 stonesoup==1.9.1 filterpy==2.0.0 narwhals==2.29.0 ordered-set==4.1.0 plotly==7.1.0 pymap3d==3.2.0 rtree==1.4.1 ruamel.yaml==0.19.1 utm==0.9.0 || echo "no peers here: their columns stay empty"
 	@touch $@
 
 bench: $(VENV)/.peers  ## measure every figure beside its reference (ONLY=spine for one subject)

@@ -264,7 +264,8 @@ class CommandDesk:
                 sight = EFFECTS[order.name].look(seen, order)
                 life.partly = life.partly or sight is Sight.PART
                 if sight in SIGHTS:
-                    self._words[life.number] = "" if seen.link is None else seen.link.words(life.number)
+                    carrier = seen.carrier(order.name)
+                    self._words[life.number] = "" if carrier is None else carrier.words(life.number)
                     self.book.move(life, SIGHTS[sight], now_ns)
         self.book.step(now_ns)
         self._tell(None)

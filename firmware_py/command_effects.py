@@ -19,7 +19,7 @@ from fdir.supervisor import Supervisor
 from firmware_py.commands import Order
 from firmware_py.energy.manager import EnergyManager
 from firmware_py.energy.pdu_line import Obedience
-from firmware_py.link_orders import LINK_COMMANDS, LinkOrders
+from firmware_py.link_orders import LINK_COMMANDS, PERCEPTION_COMMANDS, LinkOrders
 
 __all__ = ["EFFECTS", "BurnSeen", "EffectRule", "Seen", "Sight"]
 
@@ -61,6 +61,13 @@ class Seen:
     valves_armed: bool | None
     energy: EnergyManager | None
     link: LinkOrders | None = None
+    perception: LinkOrders | None = None
+
+    def carrier(self, name: str) -> LinkOrders | None:
+        """Who carries out a command of this name outside the flight loop; ``None`` for one that stays in it."""
+        if name in LINK_COMMANDS:
+            return self.link
+        return self.perception if name in PERCEPTION_COMMANDS else None
 
 
 Look = Callable[[Seen, Order], Sight]
@@ -100,6 +107,14 @@ def _brake(seen: Seen, order: Order) -> Sight:
     if seen.flown != order.number:
         return Sight.GONE
     # Out of Brake and still moving: what is left of the nozzles or of the tank could do no more.
+    return Sight.PART if seen.supervisor.modes.motion is Motion.BRAKE else Sight.CUT
+
+
+def _evade(seen: Seen, order: Order) -> Sight:
+    if seen.flown != order.number:
+        return Sight.GONE
+    if seen.settled:
+        return Sight.WHOLE
     return Sight.PART if seen.supervisor.modes.motion is Motion.BRAKE else Sight.CUT
 
 
@@ -199,8 +214,9 @@ def _at_once(_seen: Seen, _order: Order) -> Sight:
     return Sight.WHOLE
 
 
-def _by_link(seen: Seen, order: Order) -> Sight:
-    outcome = None if seen.link is None else seen.link.outcome(order.number)
+def _by_carrier(seen: Seen, order: Order) -> Sight:
+    carrier = seen.carrier(order.name)
+    outcome = None if carrier is None else carrier.outcome(order.number)
     if outcome is None:
         return Sight.NOTHING
     return Sight.WHOLE if outcome else Sight.GONE
@@ -221,6 +237,7 @@ EFFECTS: dict[str, EffectRule] = {
     "sun_track": EffectRule(1800.0, _attitude, _SETTLED),
     "translate": EffectRule(7200.0, _move, _THERE),
     "brake": EffectRule(300.0, _brake, "speed at or below 0.05 m/s"),
+    "evade": EffectRule(60.0, _evade, "the change of velocity is made"),
     "safe": EffectRule(VALVE_S, _safe, "motion is SAFE"),
     "safe_acknowledge": EffectRule(VALVE_S, _acknowledged, "the reasons of SAFE are acknowledged"),
     "safe_exit": EffectRule(VALVE_S, _out_of_safe, "no reason of SAFE is left"),
@@ -245,9 +262,11 @@ EFFECTS: dict[str, EffectRule] = {
     "param_activate": EffectRule(VALVE_S, _at_once, _TABLE),
     "param_rollback": EffectRule(VALVE_S, _at_once, _TABLE),
     "command_arm": EffectRule(VALVE_S, _at_once, _TABLE),
-    **{name: EffectRule(LOCK_S, _by_link, _TOLD) for name in sorted(LINK_COMMANDS)},
-    "nbl_send": EffectRule(PACKET_S, _by_link, "the packet was sent; whether it arrived is not known"),
-    "file_send": EffectRule(TRANSFER_S, _by_link, "the file is there whole, as the receiver says"),
-    "sequence_start": EffectRule(LOCK_S, _by_link, "the sequence runs"),
+    **{name: EffectRule(LOCK_S, _by_carrier, _TOLD) for name in sorted(LINK_COMMANDS)},
+    **{name: EffectRule(LOCK_S, _by_carrier, "the perception says that it is done")
+       for name in sorted(PERCEPTION_COMMANDS)},
+    "nbl_send": EffectRule(PACKET_S, _by_carrier, "the packet was sent; whether it arrived is not known"),
+    "file_send": EffectRule(TRANSFER_S, _by_carrier, "the file is there whole, as the receiver says"),
+    "sequence_start": EffectRule(LOCK_S, _by_carrier, "the sequence runs"),
 }
 """The effect of every command of the dictionary."""

@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any
 
 from comms.dictionary import CommandRefused
-from fdir.brake import Answer, answer, stopping
+from fdir.brake import Answer, answer, speed_in_tank, stopping
 from fdir.codes import Code, Severity
 from fdir.facts import Facts
 from fdir.gate_facts import GateFacts
@@ -32,15 +32,17 @@ from firmware_py.gnc.burn_needs import STANDARD_GRAVITY
 from firmware_py.gnc.estimator import NavState
 from firmware_py.gnc.guidance import GuidanceLimits, Target
 from firmware_py.journal import Journal
-from firmware_py.link_orders import LINK_COMMANDS, LinkOrders
+from firmware_py.link_orders import LINK_COMMANDS, PERCEPTION_COMMANDS, LinkOrders
 from firmware_py.mission import Sequencer, StepOutcome, StepRecord
 from firmware_py.parameters import ParameterPort
-from hal.frames import Vec3
+from hal.frames import Vec3, norm
 from hal.profile import BodyConfig
 
 __all__ = ["IDLE_DEADBAND_DEG", "Commander"]
 
-NAVIGATED = frozenset({CommandClass.HOLD, CommandClass.ZTT_BURN, CommandClass.FTG_BURN, CommandClass.OVERRIDE})
+NAVIGATED = frozenset({
+    CommandClass.HOLD, CommandClass.ZTT_BURN, CommandClass.FTG_BURN, CommandClass.OVERRIDE, CommandClass.EVADE,
+})
 """Classes of command whose laws start from the navigation state."""
 FLOWN_IN = {
     "detumble": Motion.MANOEUVRE, "hold": Motion.MANOEUVRE, "slew": Motion.MANOEUVRE, "sun_track": Motion.MANOEUVRE,
@@ -97,6 +99,8 @@ class Commander:
         """Whether the lines and every valve node that answers are armed; ``None``: somewhere between."""
         self.link: LinkOrders | None = None
         """Who hands orders to the link; ``None``: this craft has none, and such commands are refused."""
+        self.perception: LinkOrders | None = None
+        """The same for the perception."""
         self.arming = True
         """Whether arm and enable may be up (commands arm and disarm)."""
 
@@ -248,6 +252,7 @@ class Commander:
         return Seen(
             facts, self._supervisor, self.flown.number, self.settled, self.flown.burn_seen,
             self.burns.armed(now_ns), self.valves_armed(), self.energy, self.link,
+            self.perception,
         )
 
     def _start_burn(self, order: Order, now_ns: int, nav: NavState, facts: Facts) -> Done:
@@ -279,8 +284,9 @@ class Commander:
         try:
             if order.name == "command_arm":
                 return Done(self.desk.arm(order.arguments["name"], now_ns))
-            if order.name in LINK_COMMANDS:
-                return Done((Code.NOT_IMPLEMENTED,) if self.link is None else self.link.give(
+            if order.name in LINK_COMMANDS or order.name in PERCEPTION_COMMANDS:
+                carrier = self.link if order.name in LINK_COMMANDS else self.perception
+                return Done((Code.NOT_IMPLEMENTED,) if carrier is None else carrier.give(
                     order, request.authority, now_ns
                 ))
             if order.name in UPKEEP:
@@ -306,6 +312,8 @@ class Commander:
             if not codes:
                 self._tell_brake(order, now_ns, facts)
             return codes
+        if name == "evade":
+            return self._evade(order, now_ns, facts)
         if name == "idle" and supervisor.modes.motion is Motion.BOOT:
             # Out of Boot leads the self-test alone.
             return (Code.SELF_TEST_PENDING,)
@@ -340,6 +348,24 @@ class Commander:
             self.burns.disarm()
             self.desk.disarm()
         return ()
+
+    def _evade(self, order: Order, now_ns: int, facts: Facts) -> tuple[Code, ...]:
+        """An evasion, flown as a brake is: in its mode, over whatever is flown, out of SAFE too."""
+        change = order.arguments["delta_v_m_s"]
+        law = self._laws.evade(change, self.flown.failed)
+        if law is None:
+            return (Code.RCS_UNAVAILABLE,)
+        mass = self._body.mass.dry_kg + facts.propellant_kg
+        exhaust = self._body.propulsion.specific_impulse_s * STANDARD_GRAVITY
+        if norm(change) > speed_in_tank(mass, facts.propellant_kg, exhaust):
+            return (Code.WORKING_MASS_LOW,)
+        codes = self.flown.fly(order, law, Motion.BRAKE, facts)
+        if not codes:
+            self.flown.cut = True
+            self.burns.disarm()
+            text = f"ordered by {order.source}: {norm(change):.2f} m/s"
+            self._journal.event(now_ns, Code.EVADE_OVERRIDE, Severity.WARNING, text)
+        return codes
 
     def _tell_brake(self, order: Order, now_ns: int, facts: Facts) -> None:
         """A brake is flown, and how far it takes; one that the tank cannot end is flown all the same, and said."""

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from comms.flight_port import CraftState, Message, Port
 from comms.link.craft import CraftLink
+from firmware_py.flight_time import FlightTime
 
 __all__ = ["LinkProcess"]
 
@@ -65,9 +66,7 @@ class LinkProcess:
     ) -> None:
         self._port: Port = _Watched(port, self._see)
         self._make = make
-        self._monotonic_ns = monotonic_ns
-        self._offset_ns: int | None = None
-        self._last: CraftState | None = None
+        self._time = FlightTime(monotonic_ns)
         self._anew = False
         self.link: CraftLink | None = None
         self.restarts = 0
@@ -75,7 +74,7 @@ class LinkProcess:
     @property
     def now_ns(self) -> int | None:
         """Flight time, as far as it is known here."""
-        return None if self._offset_ns is None else self._monotonic_ns() + self._offset_ns
+        return self._time.now_ns
 
     def step(self) -> None:
         """One step."""
@@ -91,7 +90,7 @@ class LinkProcess:
             self.restarts += 1
         self._anew = False
         if self.link is None:
-            self.link = self._make(self._port, now_ns, None if self._last is None else self._last.start)
+            self.link = self._make(self._port, now_ns, self._time.start)
         self.link.step(now_ns)
 
     def close(self) -> None:
@@ -100,12 +99,4 @@ class LinkProcess:
             self.link.close()
 
     def _see(self, state: CraftState) -> None:
-        offset = state.now_ns - self._monotonic_ns()
-        last = self._last
-        if last is not None and (state.now_ns < last.now_ns or (last.start is not None and state.start != last.start)):
-            self._anew = True
-            self._offset_ns = offset
-        elif self._offset_ns is None or offset > self._offset_ns:
-            # The least delayed message is the best witness of the other clock.
-            self._offset_ns = offset
-        self._last = state
+        self._anew = self._time.see(state.now_ns, state.start) or self._anew

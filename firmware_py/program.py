@@ -28,6 +28,7 @@ from firmware_py.link_exchange import LinkExchange
 from firmware_py.link_tap import LinkTap
 from firmware_py.mission import MissionConfig, Sequencer, parse_epoch
 from firmware_py.parameters_apply import applier
+from firmware_py.perception_exchange import PerceptionExchange
 from firmware_py.retained import Retained, memory_of
 from firmware_py.retained_faults import ChosenTable, Taken, fault_table_to_fly
 from firmware_py.scheduler import EventCode, Member, RateGroup, Scheduler, TimingSummary
@@ -99,6 +100,7 @@ class Program:
         reset: why the computer started, if that is known.
         link: the flight loop's end of the port to the link; ``None``: this craft has no link.
         guard_rules: guard rules; those that ship if none are given, or if these cannot be flown.
+        perception: the flight loop's end of the port to the perception; ``None``: this craft does not look around.
 
     Loads that the mission has off are not wanted from the start on.
 
@@ -113,7 +115,7 @@ class Program:
         computer: ComputerPort | None = None, faults: FaultTable | None = None, health: ComputerHealth | None = None,
         linux: LinuxWatchdog | None = None, manager: Notifier | None = None, files: Files | None = None,
         keeping: Callable[[], Worker] = InlineWorker, reset: ResetReason | None = None, guard_rules: Path | None = None,
-        fault_file: Path | None = None, link: Port | None = None,
+        fault_file: Path | None = None, link: Port | None = None, perception: Port | None = None,
     ) -> None:
         profile = fit_window(profile)
         tap = None if link is None else LinkTap(journal, link)
@@ -148,6 +150,9 @@ class Program:
         if link is not None and tap is not None:
             self.exchange = LinkExchange(self.software, link, tap)
             members.append(Member("link", self.exchange.step, RateGroup.MEDIUM, LINK_PHASE, 500, False))
+        if perception is not None:
+            self.eyes = PerceptionExchange(self.software, perception)
+            members.append(Member("perception", self.eyes.step, RateGroup.FAST, 0, 1500, False))
         if health is not None:
             members.append(Member("computer health", self._look, RateGroup.SLOW, HEALTH_PHASE, 1000, False))
         self.scheduler = Scheduler(

@@ -12,11 +12,15 @@ from hal.reading import Reading
 if TYPE_CHECKING:
     from firmware_py.tick import FlightSoftware
 
-__all__ = ["LINK_CHANNELS", "snapshot_of"]
+__all__ = ["LINK_CHANNELS", "PERCEPTION_CHANNELS", "snapshot_of"]
 
-FIRST_LINK_CHANNEL = 89
-LINK_CHANNELS = tuple(channel.name for channel in TELEMETRY if channel.id >= FIRST_LINK_CHANNEL)
+FIRST_LINK_CHANNEL, FIRST_PERCEPTION_CHANNEL = 89, 100
+LINK_CHANNELS = tuple(
+    channel.name for channel in TELEMETRY if FIRST_LINK_CHANNEL <= channel.id < FIRST_PERCEPTION_CHANNEL
+)
 """Channels whose values the link tells; missing where no link runs."""
+PERCEPTION_CHANNELS = tuple(channel.name for channel in TELEMETRY if channel.id >= FIRST_PERCEPTION_CHANNEL)
+"""Channels whose values the perception tells; missing where none runs."""
 
 
 def snapshot_of(software: FlightSoftware, now_ns: int) -> dict[str, Any]:
@@ -73,6 +77,8 @@ def snapshot_of(software: FlightSoftware, now_ns: int) -> dict[str, Any]:
         "start": commander.desk.start,
         **dict.fromkeys(LINK_CHANNELS),
         **software.link_values,
+        **dict.fromkeys(PERCEPTION_CHANNELS),
+        **software.perception_values,
     }
 
 

@@ -19,6 +19,7 @@ from fdir.codes import Code, Severity
 from fdir.facts import ComputerFacts, CraftLimits, Facts, LinkFacts, UnitFacts
 from fdir.fault_table import FaultTable, Isolation
 from fdir.gate_facts import GateFacts
+from fdir.guard_alerts import GuardAlert
 from fdir.modes import Motion
 from fdir.monitors import monitors_of
 from fdir.pulse_gate import PulseGate
@@ -188,6 +189,8 @@ class FlightSoftware:
         """Whether some transmitter is there, told by the link; ``None``: nobody knows."""
         self.link_values: dict[str, Any] = {}
         """Values of the link's telemetry channels."""
+        self.perception_values: dict[str, Any] = {}
+        """Values of the perception's telemetry channels."""
         self._last_imu_ns = 0
         self._bias: Vec3 = self.estimator.filter.bias
         """Gyro bias that the detector knows of."""
@@ -407,14 +410,22 @@ class FlightSoftware:
         facts = self.facts
         if facts is None:
             return
-        braking = self.supervisor.on_guard_alerts(self.guard.step(now_ns), facts)
-        if braking:
-            source = f"guard {braking[0].rule_id}"
-            record = self.commander.order("brake", {}, source, now_ns, self.estimator.nav, facts)
-            still = facts.speed_m_s is not None and facts.speed_m_s <= END_SPEED_M_S
-            if record.codes or still:
-                # Refused, or over at once: an alert that asks for a brake is never without an answer.
-                self.supervisor.enter_safe(braking[0].code or Code.GUARD_ALERT, facts)
+        asking = self.supervisor.on_guard_alerts(self.guard.step(now_ns), facts)
+        if asking:
+            self._get_clear(asking[0], now_ns, facts)
+
+    def _get_clear(self, alert: GuardAlert, now_ns: int, facts: Facts) -> None:
+        """Evade as advised, where something is advised and nothing speaks against it; else brake."""
+        source, nav = f"guard {alert.rule_id}", self.estimator.nav
+        if alert.evade_m_s is not None:
+            advised = {"delta_v_m_s": list(alert.evade_m_s)}
+            if not self.commander.order("evade", advised, source, now_ns, nav, facts).codes:
+                return
+        record = self.commander.order("brake", {}, source, now_ns, nav, facts)
+        still = facts.speed_m_s is not None and facts.speed_m_s <= END_SPEED_M_S
+        if record.codes or still:
+            # Refused, or over at once: an alert that asks for a brake is never without an answer.
+            self.supervisor.enter_safe(alert.code or Code.GUARD_ALERT, facts)
 
     def feed(self, now_ns: int) -> None:
         """Who gets how much power: stores, shedding, loads, chargers, dock and budget."""

@@ -1,13 +1,16 @@
 """Commands of the craft, declared once: id, name, class, authority, arguments. Ids are never used again.
 
-What the link itself is told stands in ``commands_link.py``; ``COMMANDS`` joins both.
+What the link itself is told stands in ``commands_link.py``, what the perception is told in ``commands_perception.py``;
+``COMMANDS`` joins all.
 """
 
 from __future__ import annotations
 
 from comms.dictionary.commands_link import LINK_COMMANDS
+from comms.dictionary.commands_perception import PERCEPTION_COMMANDS
 from comms.dictionary.types import Argument, Authority, Command, Kind
 from fdir.gating import CommandClass
+from fdir.guard_contacts import LARGEST_EVASION_M_S
 from fdir.modes import Emission
 
 __all__ = ["AXES", "BURN_LEVELS", "COMMANDS", "COMMANDS_BY_ID", "MOST_SEGMENTS", "SEGMENT_FIELDS"]
@@ -160,6 +163,17 @@ _COMMANDS = (
     Command(30, "param_rollback", CommandClass.MODE_CHANGE, Authority.CONTROLLER,
             "Go back to the values before the last param_activate."),
 )
-COMMANDS: dict[str, Command] = {command.name: command for command in (*_COMMANDS, *LINK_COMMANDS)}
+_LATER_COMMANDS = (
+    Command(52, "evade", CommandClass.EVADE, Authority.CONTROLLER,
+            "Evasion override: add a change of velocity now, whatever is flown, then coast.", (
+                Argument("delta_v_m_s", Kind.VECTOR3, "m/s",
+                         f"change, inertial axes; together above 0 and at most {LARGEST_EVASION_M_S:g} m/s",
+                         -LARGEST_EVASION_M_S, LARGEST_EVASION_M_S),
+            )),
+)
+"""Ids go on from those of the link."""
+COMMANDS: dict[str, Command] = {
+    command.name: command for command in (*_COMMANDS, *LINK_COMMANDS, *_LATER_COMMANDS, *PERCEPTION_COMMANDS)
+}
 """Every command by name."""
 COMMANDS_BY_ID: dict[int, Command] = {command.id: command for command in COMMANDS.values()}

@@ -1,6 +1,6 @@
 """Telemetry channels, declared once: id, name, kind, unit, form on a link. Ids are never used again.
 
-The first 88 come from the flight loop, the rest from the link.
+The first 88 come from the flight loop, those from 89 to 99 from the link, those from 100 on from the perception.
 """
 
 from __future__ import annotations
@@ -111,6 +111,19 @@ TELEMETRY: tuple[Channel, ...] = (
     Channel(97, "audit_records", _K.NUMBER, "1", "records in the audit chain", _F.COUNT),
     Channel(98, "link_used_j", _K.NUMBER, "J", "energy that transmitting has used since start", _F.FLOAT64),
     Channel(99, "bundles", _K.TABLE, "1", "bundles kept for others, and since start taken, sent, dropped by reason"),
+    Channel(100, "perception_mode", _K.TEXT, "-", "what the sensors look for"),
+    Channel(101, "tracks", _K.TABLE, "1", "tracks by status, and those that were culled since start"),
+    Channel(102, "nearest_tracks", _K.TABLE, "-",
+            "by id: type, iff, risk, range m, position m and velocity m/s inertial; the eight that matter most"),
+    Channel(103, "risk_level", _K.TEXT, "-", "worst risk of any track: ok, warn or crit"),
+    Channel(104, "closest_approach_s", _K.NUMBER, "s", "to that of the worst track; missing if none is coming"),
+    Channel(105, "closest_approach_m", _K.NUMBER, "m", "miss distance of it, less its uncertainty"),
+    Channel(106, "perception_refused", _K.TABLE, "1", "frames and detections not used since start, by reason"),
+    Channel(107, "perception_sensors", _K.TABLE, "-", "what each sensor's detections say of it"),
+    Channel(108, "grid", _K.TABLE, "1", "occupancy grid: occupied cells, rays since start, distance to the nearest m"),
+    Channel(109, "science", _K.TABLE, "1", "composition and field maps: samples, cells, hits since start"),
+    Channel(110, "perception_answer", _K.TABLE, "-", "answer to the last perception_query, by its command's number"),
+    Channel(111, "perception_frames", _K.TABLE, "1", "frames used since start, by sensor"),
 )
 """Every channel, ids ascending."""
 CHANNELS: dict[str, Channel] = {channel.name: channel for channel in TELEMETRY}

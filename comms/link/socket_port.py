@@ -1,14 +1,16 @@
 """The port between flight loop and link over a local socket: neither end ever waits, neither trusts the other's bytes.
 
-A Unix socket of whole messages (SOCK_SEQPACKET). The flight loop listens; one link process is connected at a time, and
-may come back after it was gone. What does not fit into the socket's buffer is dropped and counted; what cannot be read
-is refused and counted. The socket file is for its owner and group alone.
+A Unix socket of whole messages (SOCK_SEQPACKET). The flight loop listens; one process is connected at a time, and may
+come back after it was gone. Other ports of the flight loop use the same two ends with a codec of their own. What does
+not fit into the socket's buffer is dropped and counted; what cannot be read is refused and counted. The socket file is
+for its owner and group alone.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,13 +31,8 @@ from comms.flight_port import (
     UplinkRequest,
 )
 
-__all__ = ["FlightSocket", "LinkSocket", "PortError", "packed_message", "read_message"]
+__all__ = ["FlightSocket", "LinkSocket", "MessageCodec", "PortError", "packed_message", "read_message"]
 
-KINDS: dict[int, type[Any]] = {
-    1: CraftState, 2: Snapshot, 3: EventNote, 4: CommandStage, 5: LinkOrder, 6: UplinkRequest, 7: LinkReport,
-    8: EnergyAsk, 9: EnergyVerdict, 10: ParameterValues,
-}
-NUMBERS = {kind: number for number, kind in KINDS.items()}
 LARGEST = 65_536
 BUFFER = 1 << 20
 
@@ -44,31 +41,55 @@ class PortError(OSError):
     """The socket cannot be opened: which, and why."""
 
 
-_encoder = msgspec.msgpack.Encoder(enc_hook=str)
-_decoders = {number: msgspec.msgpack.Decoder(kind) for number, kind in KINDS.items()}
+class MessageCodec:
+    """Messages of one port as bytes: the number of their kind, then MessagePack of their fields.
+
+    Args:
+        kinds: dataclass by number 1..255.
+    """
+
+    def __init__(self, kinds: Mapping[int, type[Any]]) -> None:
+        self._numbers = {kind: number for number, kind in kinds.items()}
+        self._decoders = {number: msgspec.msgpack.Decoder(kind) for number, kind in kinds.items()}
+        self._encode = msgspec.msgpack.Encoder(enc_hook=str).encode
+
+    def pack(self, message: Any) -> bytes:
+        """One message as bytes. KeyError: none of this port's."""
+        return bytes((self._numbers[type(message)],)) + self._encode(message)
+
+    def read(self, data: bytes) -> Any | None:
+        """The message of these bytes; ``None`` if they are none."""
+        decoder = self._decoders.get(data[0]) if data else None
+        if decoder is None:
+            return None
+        try:
+            return decoder.decode(memoryview(data)[1:])
+        except (msgspec.DecodeError, RecursionError, ValueError, OverflowError):
+            return None
+
+
+LINK_CODEC = MessageCodec({
+    1: CraftState, 2: Snapshot, 3: EventNote, 4: CommandStage, 5: LinkOrder, 6: UplinkRequest, 7: LinkReport,
+    8: EnergyAsk, 9: EnergyVerdict, 10: ParameterValues,
+})
 
 
 def packed_message(message: Message) -> bytes:
-    """One message as bytes: its kind, then MessagePack of its fields."""
-    return bytes((NUMBERS[type(message)],)) + _encoder.encode(message)
+    """One message of the link's port as bytes."""
+    return LINK_CODEC.pack(message)
 
 
 def read_message(data: bytes) -> Message | None:
-    """The message of these bytes; ``None`` if they are none."""
-    decoder = _decoders.get(data[0]) if data else None
-    if decoder is None:
-        return None
-    try:
-        message: Message = decoder.decode(memoryview(data)[1:])
-    except (msgspec.DecodeError, RecursionError, ValueError, OverflowError):
-        return None
+    """The message of the link's port that these bytes are; ``None`` if they are none."""
+    message: Message | None = LINK_CODEC.read(data)
     return message
 
 
 class _SocketEnd:
     """What both ends share. ``refused`` counts messages that could not be read."""
 
-    def __init__(self) -> None:
+    def __init__(self, codec: MessageCodec) -> None:
+        self._codec = codec
         self._socket: socket.socket | None = None
         self._dropped = 0
         self.refused = 0
@@ -91,7 +112,7 @@ class _SocketEnd:
             return False
         assert self._socket is not None
         try:
-            self._socket.send(packed_message(message))
+            self._socket.send(self._codec.pack(message))
         except (BlockingIOError, InterruptedError):
             self._dropped += 1
             return False
@@ -123,7 +144,7 @@ class _SocketEnd:
                 self._hang_up()
                 break
             size += len(data)
-            message = read_message(data) if len(data) <= LARGEST else None
+            message = self._codec.read(data) if len(data) <= LARGEST else None
             if message is None:
                 self.refused += 1
             else:
@@ -156,13 +177,14 @@ class FlightSocket(_SocketEnd):
 
     Args:
         path: of the socket; a file that a dead program left is replaced.
+        codec: of the port's messages.
 
     Raises:
         PortError: the path is taken by something that lives, or can't be made.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
+    def __init__(self, path: Path, codec: MessageCodec = LINK_CODEC) -> None:
+        super().__init__(codec)
         self._path = path
         _clear(path)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -193,10 +215,10 @@ class FlightSocket(_SocketEnd):
 
 
 class LinkSocket(_SocketEnd):
-    """The link's end, which connects, and again when the flight program was started anew."""
+    """The other process's end, which connects, and again when the flight program was started anew."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
+    def __init__(self, path: Path, codec: MessageCodec = LINK_CODEC) -> None:
+        super().__init__(codec)
         self._path = path
 
     def _connect(self) -> bool:

@@ -25,6 +25,7 @@ from firmware_py.cli.guard import guard_app
 from firmware_py.cli.keys import keys_app
 from firmware_py.cli.link import link_app
 from firmware_py.cli.params import params_app
+from firmware_py.cli.perception import perception_app
 from firmware_py.cli.shell import EPILOG as SHELL_EPILOG
 from firmware_py.cli.shell import shell
 
@@ -45,6 +46,7 @@ app.add_typer(energy_app, name="energy")
 app.add_typer(faults_app, name="faults")
 app.add_typer(guard_app, name="guard")
 app.add_typer(params_app, name="params")
+app.add_typer(perception_app, name="perception")
 app.add_typer(dictionary_app, name="dictionary")
 app.add_typer(keys_app, name="keys")
 app.add_typer(link_app, name="link")

@@ -47,6 +47,7 @@ from hil.rig import Rig
 
 if TYPE_CHECKING:
     from firmware_py.cli.rig_link import RigLink
+    from firmware_py.cli.rig_perception import RigPerception
 
 __all__ = ["FlightLink", "FlightResult", "RigFlight", "check_mission", "new_folder", "tabled_truth"]
 
@@ -206,6 +207,7 @@ class RigFlight:
         if self.link is not None:
             header["link"] = "simulated" if link is None else "outside"
         self._texts = texts or {}
+        self.eyes = _eyes_of(mission, self.profile, folder, header, epoch_ns)
         self.parts = FlightParts(folder, header, epoch_ns, rates)
         self._breaker = Breaker(self._load, self._health, self.parts.fail)
         self._start_program(mission, self._texts)
@@ -238,11 +240,15 @@ class RigFlight:
         if self.link is not None:
             port = self.link.start(start_ns, tuple(row.id for row in self._table.rows))
             members.append(Member("link process", self.link.step, RateGroup.MEDIUM, 8, 2000, False))
+        surroundings = None
+        if self.eyes is not None:
+            surroundings = self.eyes.start(start_ns)
+            members.append(Member("perception process", self.eyes.step, RateGroup.FAST, 0, 20_000, False))
         try:
             self.program = Program(
                 self.profile, mission, buses, clock, self.meter, self.parts.journal, mission.hardware_profile_hash,
                 more_members=members, computer=RigComputer(self.rig.world, self._health.warmer_k), faults=self._table,
-                health=health, files=self._disk, link=port,
+                health=health, files=self._disk, link=port, perception=surroundings,
             )
         except BaseException:
             if start_ns == 0:
@@ -293,6 +299,8 @@ class RigFlight:
                 self.parts.timing(clock.now_ns(), timing.as_dict())
         finally:
             self.parts.close(clock.now_ns())
+            if self.eyes is not None:
+                self.eyes.close()
         return FlightResult(
             folder=self.folder, flight_s=clock.now_ns() / NS, wall_s=(self.meter.wall_ns() - start) / NS,
             resident_mb=peak_resident_mb(), steps=tuple(self._records),
@@ -418,6 +426,17 @@ def _link_of(mission: MissionConfig, rig: Rig, seed: int, profile: Profile) -> R
     from firmware_py.cli.rig_link import RigLink
 
     return RigLink(mission.link, rig, seed, profile.body.body)
+
+
+def _eyes_of(
+    mission: MissionConfig, profile: Profile, folder: Path, header: Mapping[str, Any], epoch_ns: int
+) -> RigPerception | None:
+    """The perception of a mission with surroundings; what it is made of is loaded only then."""
+    if mission.surroundings is None:
+        return None
+    from firmware_py.cli.rig_perception import RigPerception
+
+    return RigPerception(profile, folder, dict(header), epoch_ns)
 
 
 @cache

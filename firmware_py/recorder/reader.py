@@ -27,14 +27,14 @@ from firmware_py.recorder import RecordError
 from firmware_py.recorder.blackbox import FORMAT, METADATA, PROFILE, TOPICS
 from firmware_py.recorder.ring import MAGIC as RING_MAGIC
 
-__all__ = ["Flight", "Record", "flatten", "read_flight"]
+__all__ = ["BROKEN", "Flight", "Record", "flatten", "read_flight"]
 
 _MAGIC: Final = b"\x89MCAP0\r\n"
 _RECORD: Final = struct.Struct("<BQ")
 _MESSAGE: Final = struct.Struct("<HIQQ")
 _CHUNK_LIMIT: Final = 64 * 1024 * 1024
 """Longest record that is loaded. Ours are below 1 MiB; a damaged length must not ask for the machine's memory."""
-_BROKEN = (
+BROKEN = (
     McapError, struct.error, UnicodeDecodeError, CRCValidationError, RuntimeError, EOFError, msgspec.DecodeError,
     cbor2.CBORDecodeError,
 )
@@ -95,7 +95,7 @@ class Flight:
                             topic, encoding = wanted[number]
                             value = cbor2.loads(payload) if encoding == "cbor" else decode(payload)
                             yield Record(stamp - self.epoch_ns, topic, value)
-        except (OSError, *_BROKEN) as error:
+        except (OSError, *BROKEN) as error:
             raise RecordError(self.path, f"changed while it was read ({error})", "open it again") from error
 
     def rows(self, topic: str) -> list[Record]:
@@ -207,7 +207,7 @@ def _read(path: Path, file: IO[bytes]) -> Flight:
                     channel = Channel.read(stream)
                     channels[channel.id] = (channel.topic, channel.message_encoding)
             complete = opcode == Opcode.FOOTER
-        except _BROKEN as error:
+        except BROKEN as error:
             if opcode == Opcode.CHUNK:
                 bad_chunks += 1
             else:

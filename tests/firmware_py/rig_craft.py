@@ -58,7 +58,8 @@ class Craft:
 
     def __init__(
         self, mission: MissionConfig = RESTING, profile: Profile = FIRST_FLIGHT, *, seed: int = 1,
-        digest: str | None = None, more_members: Sequence[Member] = (), link: Port | None = None, **initial: Any,
+        digest: str | None = None, more_members: Sequence[Member] = (), link: Port | None = None,
+        perception: Port | None = None, **initial: Any,
     ) -> None:
         epoch_ns = parse_epoch(mission.epoch)
         state = InitialState(epoch=epoch_ns, **({"quaternion": NOT_BLINDED} | initial))
@@ -68,7 +69,7 @@ class Craft:
         self.journal = NoJournal()
         self.program = Program(
             self.profile, mission, self.rig.buses, self.clock, NullMeter(), self.journal, digest,
-            more_members=more_members, link=link,
+            more_members=more_members, link=link, perception=perception,
         )
         self.software = self.program.software
         self.hardware = self.program.hardware

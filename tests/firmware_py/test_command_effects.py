@@ -17,7 +17,7 @@ from firmware_py.command_effects import EFFECTS, BurnSeen, Seen, Sight
 from firmware_py.commands import Order
 from firmware_py.energy.duty_table import Profile
 from firmware_py.energy.pdu_line import Obedience
-from firmware_py.link_orders import LINK_COMMANDS
+from firmware_py.link_orders import LINK_COMMANDS, PERCEPTION_COMMANDS
 from tests.fdir.rows import monitors, row
 
 MakeFacts = Callable[..., Facts]
@@ -67,8 +67,9 @@ def test_times_are_those_of_valves_locks_burns_and_flights() -> None:
             "param_rollback", "command_arm",
         },
         5.0: {"burn", "boost_burn", "override_fire"},
-        10.0: {"load", "dock_power", "fault_clear"} | LINK_COMMANDS - {"nbl_send", "file_send"},
+        10.0: {"load", "dock_power", "fault_clear"} | PERCEPTION_COMMANDS | LINK_COMMANDS - {"nbl_send", "file_send"},
         1200.0: {"nbl_send"},
+        60.0: {"evade"},
         300.0: {"brake"},
         600.0: {"detumble", "hold", "slew"},
         1800.0: {"sun_track", "recover"},
@@ -119,6 +120,18 @@ def test_a_brake_is_over_at_rest(
     craft.modes.motion = motion
     craft.seen["flown"] = flown
     assert craft.sight("brake") is sight
+
+
+@pytest.mark.parametrize(("flown", "motion", "settled", "sight"), [
+    (MINE, Motion.BRAKE, False, PART), (MINE, Motion.BRAKE, True, WHOLE), (MINE, Motion.COAST, True, WHOLE),
+    (MINE, Motion.COAST, False, CUT), (MINE + 1, Motion.BRAKE, True, GONE), (0, Motion.SAFE, False, GONE),
+])
+def test_an_evasion_is_made_when_its_law_says_so(
+    craft: Craft, flown: int, motion: Motion, settled: bool, sight: Sight
+) -> None:
+    craft.modes.motion = motion
+    craft.seen.update(flown=flown, settled=settled)
+    assert craft.sight("evade") is sight
 
 
 def test_idle_is_a_mode_and_not_an_answer(craft: Craft) -> None:

@@ -316,6 +316,88 @@ def test_a_brake_out_of_safe_ends_in_safe_again_with_its_reasons(bridge: Bridge)
     assert Code.OPERATOR_ACKNOWLEDGE in bridge.order("safe_exit").codes
 
 
+# -- evasion
+
+ASIDE = (0.0, 1.2, 0.0)
+
+
+def test_an_evasion_pushes_to_the_changed_velocity_and_then_coasts(bridge: Bridge) -> None:
+    bridge.world = {"speed_m_s": 0.6}
+    bridge.nav = dataclasses.replace(RESTING, velocity=(0.6, 0.0, 0.0))
+    bridge.order("translate", vector_m=[20, 0, 0])
+    assert not bridge.commander.take_cut()
+    record = bridge.order("evade", delta_v_m_s=list(ASIDE))
+    assert (record.state, bridge.motion) == (CommandState.ALLOWED, Motion.BRAKE)
+    assert bridge.commander.take_cut()
+    target = bridge.guide()
+    assert (target.phase, target.velocity, target.full_push) == (Phase.BRAKE, (0.6, 1.2, 0.0), True)
+    bridge.wait(1.0)
+    assert bridge.motion is Motion.BRAKE
+    bridge.nav = dataclasses.replace(RESTING, velocity=(0.6, 1.19, 0.0))
+    bridge.world = {"speed_m_s": 1.3}
+    bridge.wait(3.0)
+    assert (bridge.motion, bridge.commander.settled) == (Motion.COAST, True)
+    assert bridge.guide().velocity is None
+    codes = [code for _, code, _, _ in bridge.journal.events]
+    assert Code.EVADE_OVERRIDE in codes
+    assert Code.CMD_REJECTED not in codes
+
+
+def test_an_evasion_that_brings_the_craft_to_rest_ends_in_manoeuvre(bridge: Bridge) -> None:
+    bridge.world = {"speed_m_s": 0.6}
+    bridge.nav = dataclasses.replace(RESTING, velocity=(0.6, 0.0, 0.0))
+    assert bridge.order("evade", delta_v_m_s=[-0.6, 0, 0]).codes == ()
+    bridge.wait(1.0)
+    bridge.world = {"speed_m_s": 0.01}
+    bridge.nav = RESTING
+    bridge.wait(3.0)
+    assert bridge.motion is Motion.MANOEUVRE
+    assert Code.CMD_REJECTED not in [code for _, code, _, _ in bridge.journal.events]
+
+
+@pytest.mark.parametrize(("change", "codes"), [
+    ([0, 0, 0], (Code.CMD_VALIDATION_FAILED,)), ([4, 4, 0], (Code.CMD_VALIDATION_FAILED,)),
+    ([5.1, 0, 0], (Code.CMD_VALIDATION_FAILED,)), ([nan, 0, 0], (Code.CMD_VALIDATION_FAILED,)),
+    ([1, 0], (Code.CMD_VALIDATION_FAILED,)), ([5, 0, 0], ()),
+])
+def test_an_evasion_is_a_change_of_at_most_five_metres_a_second(bridge: Bridge, change: list[float], codes) -> None:
+    assert bridge.order("evade", delta_v_m_s=change).codes == codes
+    assert bridge.motion is (Motion.IDLE if codes else Motion.BRAKE)
+
+
+@pytest.mark.parametrize(("world", "codes"), [
+    ({"propellant_kg": 0.0}, {Code.WORKING_MASS_LOW}), ({"propellant_kg": 0.1}, {Code.WORKING_MASS_LOW}),
+    ({"propulsion_ready": False}, {Code.RCS_UNAVAILABLE}), ({"attitude_known": False}, {Code.ATTITUDE_UNKNOWN}),
+    ({"imu_ok": False}, {Code.SENSOR_MISSING}),
+    ({"joint_locked_unrated": True}, {Code.BRIDGE_ACTIVE_RESTRICTED_MOTION}),
+    ({"soc_battery": None, "soc_supercap": 0.0}, set()),
+])
+def test_an_evasion_passes_the_gates_of_a_brake_and_needs_its_propellant_and_the_attitude(
+    bridge: Bridge, world: dict[str, Any], codes: set[Code]
+) -> None:
+    bridge.world = world
+    assert set(bridge.order("evade", delta_v_m_s=list(ASIDE)).codes) == codes
+    assert bridge.motion is (Motion.IDLE if codes else Motion.BRAKE)
+
+
+def test_an_evasion_is_refused_when_some_direction_cannot_be_pushed(bridge: Bridge) -> None:
+    bridge.commander.flown.lost = lambda: (1 << 4) - 1
+    assert bridge.order("evade", delta_v_m_s=list(ASIDE)).codes == (Code.RCS_UNAVAILABLE,)
+    assert bridge.order("brake").codes == ()
+
+
+def test_an_evasion_out_of_safe_ends_in_safe_again(bridge: Bridge) -> None:
+    bridge.supervisor.enter_safe(Code.CPU_OVERRUN, bridge.facts)
+    bridge.world = {"speed_m_s": 0.5}
+    assert bridge.order("evade", delta_v_m_s=list(ASIDE)).state is CommandState.ALLOWED
+    assert bridge.motion is Motion.BRAKE
+    bridge.guide()
+    bridge.nav = dataclasses.replace(RESTING, velocity=ASIDE)
+    bridge.wait(2.0)
+    assert bridge.motion is Motion.SAFE
+    assert bridge.supervisor.keeper.reasons == (Code.CPU_OVERRUN,)
+
+
 # -- SAFE
 
 
@@ -1004,7 +1086,8 @@ def test_any_law_s_push_is_taken_out_by_what_stands_against_it(
 @pytest.mark.parametrize(("name", "arguments"), [
     ("detumble", {}), ("hold", {}), ("slew", {"axis": [0, 0, 1], "angle_deg": 30}), ("sun_track", {}),
     ("translate", {"vector_m": [10, 0, 0], "frame": "body"}), ("brake", {}), ("recover", {}), ("safe", {}),
-    ("rendezvous", {"offset_m": [-5, 0, 0]}), ("burn", {"duration_s": 3, "level_pct": 10, "direction": "+x"}),
+    ("evade", {"delta_v_m_s": [0, 1, 0]}), ("rendezvous", {"offset_m": [-5, 0, 0]}),
+    ("burn", {"duration_s": 3, "level_pct": 10, "direction": "+x"}),
 ])
 def test_a_state_that_is_no_number_reaches_no_law(
     bridge: Bridge, name: str, arguments: dict[str, Any], spoiled: dict[str, Any]

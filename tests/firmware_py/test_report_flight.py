@@ -13,7 +13,7 @@ from fdir.codes import Code, Severity
 from fdir.modes import Motion
 from firmware_py.cli.session import TRUTHS
 from firmware_py.report.figures import FlightData
-from firmware_py.telemetry_snapshot import LINK_CHANNELS
+from firmware_py.telemetry_snapshot import LINK_CHANNELS, PERCEPTION_CHANNELS
 from hal.frames import Quaternion, multiply, quaternion_from_euler, quaternion_from_rotation_vector
 
 NS = 1_000_000_000
@@ -181,7 +181,7 @@ def _energy(t: float, array: float, busy: float, soc_b: float, soc_c: float) -> 
         "computer_c": None,
         "faults": [], "fault_trips": {}, "fault_worst": {}, "safe_reasons": [], "safe_open": [], "imu": "imu",
         "commands": {}, "guard_alerts": {}, "guard_rules": {}, "guard_active": {}, "guard_tracks": 0,
-        "guard_quality": None, "guard_left_out": {}, "start": 1, **dict.fromkeys(LINK_CHANNELS),
+        "guard_quality": None, "guard_left_out": {}, "start": 1, **dict.fromkeys((*LINK_CHANNELS, *PERCEPTION_CHANNELS)),
     }
 
 

@@ -10,7 +10,7 @@ import pytest
 from comms.dictionary import TELEMETRY
 from drivers.errors import Cause
 from fdir.codes import Severity
-from firmware_py.telemetry_snapshot import LINK_CHANNELS
+from firmware_py.telemetry_snapshot import LINK_CHANNELS, PERCEPTION_CHANNELS
 from hal.device_health import HealthEvent
 from hal.frames import norm, rotation_angle
 from hal.manager import DeviceState
@@ -131,7 +131,7 @@ def test_a_snapshot_has_exactly_the_channels_of_the_dictionary() -> None:
         "nis_magnetic", "nis_gravity", "nis_relative", "relative_position_m", "relative_velocity_m_s",
         "sigma_relative_m", "profile_progress", "guard_quality", "computer_c",
         # No link is served.
-        *LINK_CHANNELS,
+        *LINK_CHANNELS, *PERCEPTION_CHANNELS,
     }
 
 

@@ -3,15 +3,18 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ONLY   ?=
+ARCH   ?= arm64 amd64
+PY     ?= 3.11
 ARGS   ?=
+CHECKS ?=
 MINUTES ?= 10
 SEED   ?= $(shell git rev-parse HEAD 2>/dev/null || echo 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench hil campaign mutate docs lock clean
+.PHONY: help run test lint bench hil campaign rig mutate docs lock wheelhouse clean
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 $(VENV)/.run: pyproject.toml requirements.lock
 	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON): install Python 3.11 or newer, or name one: make run PYTHON=python3.11"; exit 2; }
@@ -53,6 +56,12 @@ hil: $(VENV)/.dev  ## fly every scenario of the suite on the rig
 campaign: $(VENV)/.dev  ## fly faults against the software for MINUTES=10 on all cores, other ones with every commit
 	@$(BIN)/qiki hil campaign --slice $(MINUTES) --seed $(SEED) $(ARGS)
 
+# A guest with a real kernel and systemd (docs/guide/kernel-in-the-loop.md): user-mode Linux unless ARCH names another.
+RIG_ARCH = $(if $(filter command environment,$(firstword $(origin ARCH))),$(ARCH),uml)
+
+rig: $(VENV)/.run  ## install, fly and break the project on a real kernel (ARCH=uml|amd64|arm64, CHECKS=boot,kill-flight)
+	@$(BIN)/python -m hil.kernel.rig --arch $(RIG_ARCH) --checks "$(CHECKS)" $(ARGS)
+
 # The tool that changes the safety core piece by piece (docs/decisions/0019).
 $(VENV)/.mutate: $(VENV)/.dev
 	@echo "setting up the mutation tool (once) ..."
@@ -69,9 +78,14 @@ lock:  ## write down the exact versions that a fresh install takes
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock
 	@build/lock/bin/pip install --quiet --disable-pip-version-check .
 	@build/lock/bin/pip freeze --exclude qiki-flight > requirements.lock
+	@build/lock/bin/pip install --quiet --disable-pip-version-check '.[board]' pip
+	@build/lock/bin/pip freeze --all --exclude qiki-flight --exclude setuptools --exclude wheel > firmware_py/install/board.lock
 	@build/lock/bin/pip install --quiet --disable-pip-version-check '.[dev]'
 	@build/lock/bin/pip freeze --exclude qiki-flight > requirements-dev.lock
 	@rm -rf build
 
+wheelhouse: $(VENV)/.run  ## everything that an offline install needs (ARCH=arm64, PY="3.11 3.13")
+	@$(BIN)/python -m firmware_py.install.wheelhouse --arch $(ARCH) --python $(PY)
+
 clean:  ## remove the virtual environment and what flights left
-	@rm -rf $(VENV) flights build *.egg-info
+	@rm -rf $(VENV) flights build wheelhouse *.egg-info

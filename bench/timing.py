@@ -7,9 +7,6 @@ seconds. Figures are those of the scheduler's own histogram for both.
 
 from __future__ import annotations
 
-import shutil
-import struct
-import subprocess
 import tempfile
 from pathlib import Path
 from random import Random
@@ -17,6 +14,7 @@ from time import perf_counter_ns
 
 from bench.harness import Report
 from firmware_py.clock import Meter, NullMeter, RealClock, RealMeter, SimClock
+from firmware_py.doctor.jitter import compile_twin, twin_round
 from firmware_py.realtime import enter, leave
 from firmware_py.scheduler import Histogram, Member, RateGroup, Scheduler
 from hal.profile.board import RateConfig, RealtimeConfig
@@ -30,37 +28,6 @@ JITTER_LIMIT_US = 1000.0
 """CANON 8: 99.9th percentile of the jitter under 1 ms."""
 OVERHEAD_LIMIT_US = 25.0
 """A tenth of the 250 us that everything may cost in one simulated 5 ms tick."""
-
-C_TWIN = r"""
-#define _GNU_SOURCE
-#include <sched.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <time.h>
-static int64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-int main(int argc, char **argv) {
-    if (argc != 4) return 2;
-    int64_t hz = atoll(argv[1]), ticks = atoll(argv[2]), spin = atoll(argv[3]);
-    int64_t *late = calloc((size_t)ticks, sizeof *late);
-    if (!late || hz <= 0) return 2;
-    mlockall(MCL_CURRENT | MCL_FUTURE);
-    int64_t start = now_ns() + 10000000;
-    for (int64_t k = 0; k < ticks; k++) {
-        int64_t due = start + k * 1000000000 / hz, wake = due - spin, now;
-        struct timespec t = {wake / 1000000000, wake % 1000000000};
-        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
-        while ((now = now_ns()) < due) {}
-        late[k] = now - due;
-    }
-    return fwrite(late, sizeof *late, (size_t)ticks, stdout) == (size_t)ticks ? 0 : 1;
-}
-"""
 
 
 def run(report: Report) -> None:
@@ -149,14 +116,14 @@ def _jitter(report: Report) -> None:
     late = dict.fromkeys(ROUND_TICKS, 0)
     degraded: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        program = _compile(Path(folder))
+        program = compile_twin(Path(folder))
         status = enter(RealtimeConfig(priority=50, cpu=None), lambda *event: degraded.append(event[1]))
         try:
             for _ in range(ROUNDS):
                 for hz, ticks in ROUND_TICKS.items():
                     late[hz] += _python_round(hz, ticks, ours[hz])
                     if program is not None:
-                        _c_round(program, hz, ticks, twin[hz])
+                        twin_round(program, hz, ticks, SPIN_US, twin[hz])
         finally:
             leave(status)
     report.add("real-time rights", "degraded: " + ", ".join(degraded) if degraded else "granted", "", None, None, True)
@@ -199,23 +166,3 @@ def _python_round(hz: int, ticks: int, into: Histogram) -> int:
     scheduler = Scheduler(rates, _table(), _Recorder(into), _ignore, _nothing, _nothing, RealMeter())
     scheduler.run(stop=lambda: scheduler.ticks >= ticks)
     return scheduler.late_ticks
-
-
-def _c_round(program: Path, hz: int, ticks: int, into: Histogram) -> None:
-    # A child inherits FIFO scheduling and affinity from this thread.
-    command = [str(program), str(hz), str(ticks), str(SPIN_US * 1000)]
-    answer = subprocess.run(command, capture_output=True, check=True, timeout=60)
-    for (lateness,) in struct.iter_unpack("q", answer.stdout):
-        into.add(lateness)
-
-
-def _compile(folder: Path) -> Path | None:
-    """The C twin, compiled; ``None`` without a compiler."""
-    compiler = shutil.which("gcc")
-    if compiler is None:
-        return None
-    source, program = folder / "twin.c", folder / "twin"
-    source.write_text(C_TWIN)
-    command = [compiler, "-O2", "-std=gnu11", "-Wall", "-Werror", "-o", str(program), str(source)]
-    subprocess.run(command, check=True, timeout=60)
-    return program

@@ -1,9 +1,10 @@
 """Flies a recorded flight again with today's software: what it commands is held against what was commanded then.
 
 The buses answer what they answered (``firmware_py.recorder.replay``); body, board and mission are those attached to
-the recording; time is simulated. What the recording does not hold is how long the computing took: a flight with late
-ticks is flown again as if it had been on time, and may differ from there on. Nor does it hold what came over a link: a
-flight that had one is replayed up to the first thing that it did for its link.
+the recording; time is simulated. What the recording does not hold is how long the computing took: ticks that were lost
+are lost again, but ticks that were late are flown as if they had been on time, and may lead elsewhere. Nor does it hold
+what came over a link: a flight that had one is replayed up to the first thing that it did for its link, and one that
+was told to stop up to that moment.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from fdir.boot import ResetReason
 from fdir.codes import Code
 from fdir.fault_table import FaultTable, load_fault_table
 from firmware_py.clock import NullMeter, SimClock
@@ -22,6 +24,7 @@ from firmware_py.link_orders import LINK_COMMANDS
 from firmware_py.mission import MissionConfig, load_mission, parse_epoch
 from firmware_py.program import Program
 from firmware_py.recorder import RecordError
+from firmware_py.recorder.kept import FLIGHT_ENDING
 from firmware_py.recorder.reader import Flight, read_flight
 from firmware_py.recorder.replay import ReplayBuses, ReplayResult
 from hal.profile import Profile, load_profile
@@ -61,6 +64,18 @@ def faults_attached(flight: Flight) -> FaultTable | None:
         return load_fault_table(path)
 
 
+def reset_told(flight: Flight) -> ResetReason | None:
+    """Why the computer had started, as the recording has it; ``None`` where that was not known."""
+    told = flight.header.get("reset")
+    return ResetReason(told) if told in tuple(ResetReason) else None
+
+
+def ending_ns(flight: Flight) -> int | None:
+    """Flight time at which the program was told to stop, which is in no bus; ``None`` if it never was."""
+    told = (row.t_ns for row in flight.messages("/event") if row.value["code"] == FLIGHT_ENDING)
+    return next(told, None)
+
+
 def followed_link_ns(flight: Flight) -> int | None:
     """Flight time at which a flight first did something for its link, or waited in vain for it; ``None`` if it never
     did, or had none."""
@@ -90,8 +105,12 @@ def replay_flight(path: Path | str, profile: Profile | None = None, journal: Jou
         ConfigError: today's software refuses the attached body, board or mission.
     """
     flight = read_flight(path)
+    if flight.header.get("first_row"):
+        problem = f"begins in the middle of a flight, with its row {flight.header['first_row']}"
+        raise RecordError(flight.path, problem, "replay the first file of that start")
     until_ns = followed_link_ns(flight)
-    buses = ReplayBuses.of(flight, until_ns=until_ns)
+    ends = [time_ns for time_ns in (until_ns, ending_ns(flight)) if time_ns is not None]
+    buses = ReplayBuses.of(flight, until_ns=min(ends, default=None))
     flown, mission = attached(flight)
     if profile is None:
         profile = flown
@@ -100,11 +119,17 @@ def replay_flight(path: Path | str, profile: Profile | None = None, journal: Jou
         if name not in flight.buses:
             raise RecordError(flight.path, f"holds nothing of bus {name}", "replay it with the board that flew")
         transports[name] = getattr(buses, config.kind)(name)
+    clock = SimClock(parse_epoch(mission.epoch), buses.advance)
+    # A program on a real clock has its first tick some time after its clock began.
+    clock.sleep_until_ns(buses.t_ns)
     program = Program(
-        profile, mission, transports, SimClock(parse_epoch(mission.epoch), buses.advance), NullMeter(),
-        NoJournal() if journal is None else journal, mission.hardware_profile_hash, faults=faults_attached(flight),
+        profile, mission, transports, clock, NullMeter(), NoJournal() if journal is None else journal,
+        mission.hardware_profile_hash, faults=faults_attached(flight), reset=reset_told(flight),
     )
     program.run_tick()
     while buses.next_t_ns is not None:
+        if buses.next_t_ns > program.scheduler.next_deadline_ns:
+            # Ticks that were lost then are lost again: computing took that long.
+            clock.charge(max(0, buses.next_t_ns - clock.now_ns()))
         program.run_tick()
     return replace(buses.finish(), until_ns=until_ns)

@@ -7,6 +7,7 @@ it in the board description.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any, get_args, get_type_hints
@@ -59,8 +60,12 @@ WAYS: dict[BusKind, str] = {"i2c": "acquire", "spi": "acquire", "serial": "poll"
 """How a driver is served on each kind of bus."""
 
 
+@cache
 def _samples(method: Callable[..., Any]) -> tuple[Any, ...]:
-    """Sample types that a driver's ``acquire``, ``poll`` or ``take`` says it returns."""
+    """Sample types that a driver's ``acquire``, ``poll`` or ``take`` says it returns.
+
+    Once a driver: to look at annotations takes longer than to load the driver, and a board has many devices of a part.
+    """
     returned = get_type_hints(method).get("return")
     if method.__name__ == "acquire":  # Generator[None, None, X | None]; X | None of a part that is heard
         arguments = get_args(returned)

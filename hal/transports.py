@@ -20,6 +20,8 @@ from drivers.bus.gpio_chip import GpioChip
 from drivers.bus.i2c_dev import LinuxI2cBus
 from drivers.bus.i2c_recovery import BusClear, clear_bus, rebind
 from drivers.bus.protocol import CanFrame, ClearableBus, ReopenableBus
+from drivers.bus.remote_buses import RemoteGpioBus, RemoteI2cBus, RemoteSpiBus
+from drivers.bus.remote_end import is_remote
 from drivers.bus.serial_port import SerialPort
 from drivers.bus.spi_dev import LinuxSpiBus
 from drivers.errors import Cause, DeviceError
@@ -221,8 +223,10 @@ def open_buses(
     return buses
 
 
-def _open_i2c(name: str, board: BoardConfig, now_ns: Clock) -> LinuxI2cBus:
+def _open_i2c(name: str, board: BoardConfig, now_ns: Clock) -> LinuxI2cBus | RemoteI2cBus:
     config = board.buses[name]
+    if is_remote(config.device):
+        return RemoteI2cBus(name, config.device, config.timeout_ms, now_ns)
     return LinuxI2cBus(name, config.device, config.timeout_ms, now_ns, clear=_clearer(name, board, now_ns))
 
 
@@ -253,8 +257,10 @@ def _clearer(name: str, board: BoardConfig, now_ns: Clock) -> Callable[[], BusCl
     return clear
 
 
-def _open_spi(name: str, board: BoardConfig, now_ns: Clock) -> LinuxSpiBus:
+def _open_spi(name: str, board: BoardConfig, now_ns: Clock) -> LinuxSpiBus | RemoteSpiBus:
     config = board.buses[name]
+    if is_remote(config.device):
+        return RemoteSpiBus(name, config.device, config.timeout_ms, now_ns, max_hz=config.speed_hz)
     return LinuxSpiBus(name, config.device, config.timeout_ms, now_ns, max_hz=config.speed_hz)
 
 
@@ -265,15 +271,17 @@ def _open_serial(name: str, board: BoardConfig, now_ns: Clock) -> SerialPort:
     return SerialPort(name, config.device, config.speed_hz, config.timeout_ms, now_ns)
 
 
-def _open_gpio(name: str, board: BoardConfig, now_ns: Clock) -> GpioChip:
-    lines = board.lines
+def _open_gpio(name: str, board: BoardConfig, now_ns: Clock) -> GpioChip | RemoteGpioBus:
+    config, lines = board.buses[name], board.lines
+    if is_remote(config.device):
+        return RemoteGpioBus(name, config.device, config.timeout_ms, now_ns)
     resets = {
         bus.recovery.mux_reset_line: None
         for bus in board.buses.values()
         if bus.recovery is not None and bus.recovery.mux_reset_line is not None
     }
     outputs = (lines.valve_arm, lines.valve_enable, lines.watchdog_kick, *resets)
-    return GpioChip(name, board.buses[name].device, (), outputs, now_ns)
+    return GpioChip(name, config.device, (), outputs, now_ns)
 
 
 def _open_can(name: str, board: BoardConfig, now_ns: Clock) -> Any:  # noqa: ARG001 - CAN needs no clock of ours
@@ -314,6 +322,8 @@ def advice(config: BusConfig, error: DeviceError) -> str:
 
 def _owner(config: BusConfig) -> str:
     device = config.device
+    if is_remote(device):
+        return f"stop the other program that has {device}; a bus has one owner"
     if config.kind == "gpio":
         return f"find the owner with `gpioinfo` and stop it; the lines of {device} have one owner each"
     nodes = f"{device}.*" if config.kind == "spi" else device
@@ -321,6 +331,8 @@ def _owner(config: BusConfig) -> str:
 
 
 def _permission(config: BusConfig) -> str:
+    if is_remote(config.device):
+        return f"run as the user who serves {config.device}, or in its group"
     if config.kind == "can":
         return f"setting {config.device} up takes root: {_link(config)}"
     group = _GROUPS[config.kind]
@@ -333,6 +345,8 @@ def _link(config: BusConfig) -> str:
 
 def _absent(config: BusConfig) -> str:
     kind, device = config.kind, config.device
+    if is_remote(device):
+        return f"start the rig that plays it (`qiki rig serve`): it makes {device}"
     number = device.rpartition("-")[2] if kind == "i2c" else device.rpartition("spidev")[2]
     if kind in ("i2c", "spi") and not number.isdigit():
         return f"there is no {device}: enable the adapter, and name its node as `ls /dev/{kind[:3]}*` shows it"

@@ -120,6 +120,11 @@ class Rig:
                 entry[0] += entry[1]
                 entry[2](t_ns)
 
+    @property
+    def enabled(self) -> bool:
+        """Whether the external watchdog passes the valves' enable line on."""
+        return self._enabled
+
     def truth(self) -> Truth:
         """Everything true now."""
         return self.world.truth()

@@ -8,10 +8,7 @@ for its owner and group alone.
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +27,9 @@ from comms.flight_port import (
     Snapshot,
     UplinkRequest,
 )
+from comms.packet_socket import LARGEST, PacketClient, PacketEnd, PacketServer, PortError
 
 __all__ = ["FlightSocket", "LinkSocket", "MessageCodec", "PortError", "packed_message", "read_message"]
-
-LARGEST = 65_536
-BUFFER = 1 << 20
-
-
-class PortError(OSError):
-    """The socket cannot be opened: which, and why."""
-
 
 class MessageCodec:
     """Messages of one port as bytes: the number of their kind, then MessagePack of their fields.
@@ -85,15 +75,14 @@ def read_message(data: bytes) -> Message | None:
     return message
 
 
-class _SocketEnd:
-    """What both ends share. ``refused`` counts messages that could not be read."""
+class _MessageEnd:
+    """What both ends share."""
 
-    def __init__(self, codec: MessageCodec) -> None:
+    def __init__(self, end: PacketEnd, codec: MessageCodec) -> None:
+        self._end = end
         self._codec = codec
-        self._socket: socket.socket | None = None
         self._dropped = 0
-        self.refused = 0
-        self.connections = 0
+        self._unreadable = 0
 
     @property
     def dropped(self) -> int:
@@ -101,78 +90,51 @@ class _SocketEnd:
         return self._dropped
 
     @property
+    def refused(self) -> int:
+        """Messages that could not be read."""
+        return self._unreadable + self._end.refused
+
+    @property
+    def connections(self) -> int:
+        """How often somebody was at the other end."""
+        return self._end.connections
+
+    @property
     def connected(self) -> bool:
         """Whether somebody is at the other end."""
-        return self._socket is not None
+        return self._end.connected
 
     def send(self, message: Message) -> bool:
         """See Port."""
-        if self._socket is None and not self._connect():
-            self._dropped += 1
-            return False
-        assert self._socket is not None
-        try:
-            self._socket.send(self._codec.pack(message))
-        except (BlockingIOError, InterruptedError):
-            self._dropped += 1
-            return False
-        except OSError:
-            self._dropped += 1
-            self._hang_up()
-            return False
-        return True
+        taken = self._end.meet() and self._end.send(self._codec.pack(message))
+        self._dropped += not taken
+        return taken
 
     def receive(self, most: int) -> list[Message]:
         """See Port."""
         messages: list[Message] = []
-        if self._socket is None and not self._connect():
-            return messages
         size = 0
         for _ in range(most):
             if size > LARGEST:
                 # Reading them takes time: the rest comes with the next call.
                 break
-            assert self._socket is not None
-            try:
-                data = self._socket.recv(LARGEST + 1)
-            except (BlockingIOError, InterruptedError):
-                break
-            except OSError:
-                self._hang_up()
-                break
-            if not data:
-                self._hang_up()
+            data = self._end.receive()
+            if data is None:
                 break
             size += len(data)
-            message = self._codec.read(data) if len(data) <= LARGEST else None
+            message = self._codec.read(data)
             if message is None:
-                self.refused += 1
+                self._unreadable += 1
             else:
                 messages.append(message)
         return messages
 
-    def _connect(self) -> bool:
-        raise NotImplementedError
-
-    def _adopt(self, connection: socket.socket) -> bool:
-        connection.setblocking(False)
-        with suppress(OSError):
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-        self._socket = connection
-        self.connections += 1
-        return True
-
-    def _hang_up(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
     def close(self) -> None:
         """Let the socket go."""
-        self._hang_up()
+        self._end.close()
 
 
-class FlightSocket(_SocketEnd):
+class FlightSocket(_MessageEnd):
     """The flight loop's end, which listens.
 
     Args:
@@ -184,67 +146,11 @@ class FlightSocket(_SocketEnd):
     """
 
     def __init__(self, path: Path, codec: MessageCodec = LINK_CODEC) -> None:
-        super().__init__(codec)
-        self._path = path
-        _clear(path)
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._listener.setblocking(False)
-        before = os.umask(0o117)
-        try:
-            self._listener.bind(str(path))
-        except OSError as error:
-            self._listener.close()
-            raise PortError(f"{path}: {error.strerror or error}") from None
-        finally:
-            os.umask(before)
-        self._listener.listen(1)
-
-    def _connect(self) -> bool:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:
-            return False
-        return self._adopt(connection)
-
-    def close(self) -> None:
-        """See _SocketEnd; the socket's file is removed."""
-        super().close()
-        self._listener.close()
-        with suppress(OSError):
-            self._path.unlink()
+        super().__init__(PacketServer(path), codec)
 
 
-class LinkSocket(_SocketEnd):
+class LinkSocket(_MessageEnd):
     """The other process's end, which connects, and again when the flight program was started anew."""
 
     def __init__(self, path: Path, codec: MessageCodec = LINK_CODEC) -> None:
-        super().__init__(codec)
-        self._path = path
-
-    def _connect(self) -> bool:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        connection.setblocking(False)
-        try:
-            connection.connect(str(self._path))
-        except OSError:
-            connection.close()
-            return False
-        return self._adopt(connection)
-
-
-def _clear(path: Path) -> None:
-    """Remove a socket that nobody listens on any more."""
-    if not path.exists():
-        return
-    if not path.is_socket():
-        raise PortError(f"{path}: there is a file of that name which is no socket")
-    probe = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    probe.setblocking(False)
-    try:
-        probe.connect(str(path))
-    except OSError:
-        path.unlink(missing_ok=True)
-    else:
-        raise PortError(f"{path}: another flight program listens there")
-    finally:
-        probe.close()
+        super().__init__(PacketClient(path), codec)

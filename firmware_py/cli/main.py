@@ -21,11 +21,16 @@ from firmware_py.cli.campaign.command import campaign
 from firmware_py.cli.dictionary import dictionary_app
 from firmware_py.cli.energy import energy_app
 from firmware_py.cli.faults import faults_app
+from firmware_py.cli.fly import EPILOG as FLY_EPILOG
+from firmware_py.cli.fly import fly
 from firmware_py.cli.guard import guard_app
+from firmware_py.cli.install import INSTALL_EPILOG, UNINSTALL_EPILOG, install, uninstall
 from firmware_py.cli.keys import keys_app
 from firmware_py.cli.link import link_app
 from firmware_py.cli.params import params_app
 from firmware_py.cli.perception import perception_app
+from firmware_py.cli.record_serve import record_app
+from firmware_py.cli.rig_serve import rig_app
 from firmware_py.cli.shell import EPILOG as SHELL_EPILOG
 from firmware_py.cli.shell import shell
 
@@ -51,7 +56,12 @@ app.add_typer(dictionary_app, name="dictionary")
 app.add_typer(keys_app, name="keys")
 app.add_typer(link_app, name="link")
 app.add_typer(audit_app, name="audit")
+app.add_typer(rig_app, name="rig")
 app.command(epilog=SHELL_EPILOG)(shell)
+app.command(epilog=INSTALL_EPILOG)(install)
+app.command(epilog=UNINSTALL_EPILOG)(uninstall)
+app.add_typer(record_app, name="record")
+app.command(epilog=FLY_EPILOG)(fly)
 
 FileArgument = Annotated[Path, typer.Argument(help="A black box (.mcap) or the folder of a flight.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
@@ -426,18 +436,26 @@ def replay_log_command(
 
 @app.command(epilog="Examples:\n\n  qiki doctor\n\n  qiki doctor --board my-board.yaml --json")
 def doctor(
-    board: Annotated[str | None, typer.Option(help="Board file or name whose devices are looked for.")] = None,
+    board: Annotated[str | None, typer.Option(help="Board file or name: work through its bring-up checklist.")] = None,
+    body: Annotated[str | None, typer.Option(help="Body file or name; by default one that fits the board.")] = None,
+    seconds: Annotated[float, typer.Option(
+        min=0.5, max=3600.0, help="How long rates are counted, and once more jitter, with --board.")] = 5.0,
     as_json: JsonOption = False,
 ) -> None:
-    """What this computer offers a flight: real-time rights, buses, devices, clock, disk."""
-    from firmware_py.doctor import Status, inspect
-    from hal.profile import ConfigError, load_board
+    """What this computer offers a flight; with --board the bring-up checklist, from overlays to jitter."""
+    from hal.profile import ConfigError
 
-    try:
-        config = load_board(board) if board is not None else None
-    except ConfigError as error:
-        _refuse(str(error))
-    checks = inspect(config)
+    if board is not None:
+        from firmware_py.cli.doctor_board import doctor_board
+
+        try:
+            code = doctor_board(board, body, seconds, Path(), as_json)
+        except ConfigError as error:
+            _refuse(str(error))
+        raise typer.Exit(code)
+    from firmware_py.doctor import Status, inspect
+
+    checks = inspect(None)
     if as_json:
         typer.echo(json.dumps(
             [{"name": c.name, "status": str(c.status), "found": c.found, "next_step": c.next_step} for c in checks],

@@ -35,7 +35,7 @@ __all__ = [
 NS = 1e9
 MISSING = Text("missing", style="yellow")
 GOOD, BAD, WARN = "green", "bold red", "yellow"
-STATUS_STYLE = {Status.PASS: GOOD, Status.WARN: WARN, Status.FAIL: BAD, Status.MISSING: "dim"}
+STATUS_STYLE = {Status.PASS: GOOD, Status.WARN: WARN, Status.FAIL: BAD, Status.MISSING: "dim", Status.SKIP: "dim"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,13 +25,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-import cbor2
-import msgspec
 from mcap.writer import CompressionType, Writer
 
 from comms.dictionary import TELEMETRY, Kind
 from firmware_py.recorder import RecordError
-from firmware_py.recorder.tap import Transfer
+from firmware_py.recorder.rows import RowWriter
 
 __all__ = [
     "FORMAT", "METADATA", "PROFILE", "REQUIRED_HEADER", "TOPICS", "BlackBox", "infer_schema", "snapshot_schema",
@@ -54,11 +52,6 @@ TOPICS: Final = ("/snapshot", "/event", "/command", "/bus")
 CHUNK_BYTES: Final = 32 * 1024
 """Closing a chunk costs time in one tick: about 0.2 ms for this size on a laptop, below 1 ms on a Raspberry Pi 4."""
 MAX_BYTES: Final = 4 * 1024**3
-
-_SNAPSHOT: Final = 1
-_EVENT: Final = 2
-_COMMAND: Final = 3
-_BUS: Final = 4
 
 _JSON_TYPES: Final[dict[Kind, dict[str, Any]]] = {
     Kind.NUMBER: {"type": "number"},
@@ -124,31 +117,6 @@ def _type_of(value: Any) -> dict[str, Any]:
     return {"type": "number"}
 
 
-def _plain(value: Any) -> Any:
-    """Built-in types of numpy scalars and arrays; their own method, so that numpy need not be loaded here."""
-    convert = getattr(value, "tolist", None)
-    if convert is None:
-        raise TypeError(f"{type(value).__name__} cannot be recorded; give numbers, text, lists, tables or None")
-    return convert()
-
-
-class _Event(msgspec.Struct, frozen=True, gc=False):
-    code: str
-    severity: str
-    text: str
-    data: Any
-
-
-class _Command(msgspec.Struct, frozen=True, gc=False):
-    number: int
-    name: str
-    source: str
-    state: str
-    codes: Sequence[str]
-    detail: str
-    arguments: Any
-
-
 class _Sink:
     """A file without a buffer of its own, that goes silent at its first error instead of raising it.
 
@@ -181,7 +149,7 @@ class _Sink:
         """Nothing is held back here."""
 
 
-class BlackBox:
+class BlackBox(RowWriter):
     """Writes one flight. Not thread-safe; owned by the recorder member of the schedule.
 
     A file that cannot grow any more (disk full, medium gone, ``max_bytes`` reached) never raises in flight: ``failure``
@@ -218,6 +186,7 @@ class BlackBox:
             raise ValueError(f"header lacks {', '.join(missing)}; give None for what this flight does not have")
         if epoch_ns < 0:
             raise ValueError(f"epoch_ns is {epoch_ns}; 0 or more is allowed")
+        super().__init__()
         self.path = Path(path)
         self.dropped = 0
         self._epoch_ns = epoch_ns
@@ -226,7 +195,6 @@ class BlackBox:
         self._finished = False
         self._closed = False
         self._sink = _Sink(_open(self.path, overwrite))
-        self._encode = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number").encode
         self._writer = Writer(self._sink, chunk_size=CHUNK_BYTES, compression=CompressionType.LZ4)  # type: ignore[arg-type]
         self._writer.start(PROFILE, LIBRARY)
         known = {**header, "format": FORMAT, "epoch_ns": epoch_ns, "buses": list(buses)}
@@ -244,34 +212,6 @@ class BlackBox:
             problem = f"cannot be written ({self._sink.failure})"
             raise RecordError(self.path, problem, "make room or choose another place")
 
-    def snapshot(self, t_ns: int, row: Mapping[str, Any] | msgspec.Struct) -> None:
-        """One telemetry snapshot at flight time ``t_ns``. A number that is not finite is stored as null."""
-        self._add(_SNAPSHOT, t_ns, self._encode(row))
-
-    def event(
-        self, t_ns: int, code: str, severity: str, text: str = "", data: Mapping[str, Any] | None = None
-    ) -> None:
-        """One event: code and severity (info, warning, critical) of ``fdir.codes``, a clause for people, arguments."""
-        self._add(_EVENT, t_ns, self._encode(_Event(code, severity, text, data)))
-
-    def command(
-        self,
-        t_ns: int,
-        number: int,
-        name: str,
-        source: str,
-        state: str,
-        codes: Sequence[str] = (),
-        detail: str = "",
-        arguments: Mapping[str, Any] | None = None,
-    ) -> None:
-        """One stage of one command; the fields are those of ``firmware_py.commands.CommandRecord``."""
-        self._add(_COMMAND, t_ns, self._encode(_Command(number, name, source, state, codes, detail, arguments)))
-
-    def bus(self, t_ns: int, transfers: Sequence[Transfer]) -> None:
-        """The transfers of one tick (``TapLog.take()``). Call every tick, also with none: a replay needs its time."""
-        self._add(_BUS, t_ns, cbor2.dumps(transfers))
-
     def truth(self, t_ns: int, row: Mapping[str, Any]) -> None:
         """What the rig knows of its world. The first row gives the schema, so it should miss nothing."""
         self._add(self._late_channel("/truth", row), t_ns, self._encode(row))
@@ -279,6 +219,13 @@ class BlackBox:
     def timing(self, t_ns: int, row: Mapping[str, Any]) -> None:
         """The scheduler's profile; not for simulated clocks, where it would make equal flights unequal."""
         self._add(self._late_channel("/timing", row), t_ns, self._encode(row))
+
+    def encoded(self, channel: int, t_ns: int, data: bytes) -> None:
+        """One row that was encoded elsewhere (``firmware_py.recorder.rows``). ValueError for no channel of every file.
+        """
+        if not 1 <= channel <= len(TOPICS):
+            raise ValueError(f"channel {channel}; 1..{len(TOPICS)} are allowed")
+        self._add(channel, t_ns, data)
 
     @property
     def failure(self) -> str | None:
@@ -301,12 +248,19 @@ class BlackBox:
         if not self._finished and self._sink.failure is None:
             self._writer.flush()  # type: ignore[no-untyped-call]
 
+    def finish(self) -> None:
+        """Write index and summary; nothing goes in after it. The file stays open, for whoever synchronises it."""
+        # After an error the summary would stand behind a hole; a file without one is read as far as it is whole.
+        if not self._finished and self._sink.failure is None:
+            self._writer.finish()  # type: ignore[no-untyped-call]
+        self._finished = True
+
     def close(self) -> None:
         """Finish the file (index, summary) and close it. Calling it again does nothing."""
         if self._closed:
             return
         self._closed = True
-        self._finish()
+        self.finish()
         try:
             os.close(self._sink.descriptor)
         except OSError as error:
@@ -330,13 +284,7 @@ class BlackBox:
         self._writer.add_message(channel, stamp, data, stamp, number)
         if self._sink.position >= self._max_bytes:
             self._full = True
-            self._finish()
-
-    def _finish(self) -> None:
-        # After an error the summary would stand behind a hole; a file without one is read as far as it is whole.
-        if not self._finished and self._sink.failure is None:
-            self._writer.finish()  # type: ignore[no-untyped-call]
-        self._finished = True
+            self.finish()
 
     def _register(self, topic: str, schema: dict[str, Any] | None) -> int:
         if schema is None:

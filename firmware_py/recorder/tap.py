@@ -104,25 +104,20 @@ class TapLog:
         self, bus: I2cBus | SpiBus | CanBus | GpioBus | SerialBus
     ) -> I2cTap | SpiTap | CanTap | GpioTap | SerialTap:
         """A tap of the kind that fits the bus. Raises ValueError for a name already tapped, TypeError for no bus."""
+        # I2C first: it also has all that a serial port has.
+        for kind, protocol in _PROTOCOLS.items():
+            if isinstance(bus, protocol):
+                return self.tap_as(kind, bus)
+        raise TypeError(f"{type(bus).__name__} is none of I2cBus, SpiBus, CanBus, SerialBus, GpioBus")
+
+    def tap_as(self, kind: str, bus: Any) -> I2cTap | SpiTap | CanTap | GpioTap | SerialTap:
+        """A tap of a kind (i2c, spi, can, gpio, serial), for a bus that could be any, such as the stand-in of one that
+        could not be opened. Raises ValueError for a name already tapped, KeyError for no kind."""
         if bus.name in self.names:
             raise ValueError(f"bus {bus.name!r} is tapped already")
-        index = len(self.names)
-        made: I2cTap | SpiTap | CanTap | GpioTap | SerialTap
-        # I2C first: it also has all that a serial port has.
-        if isinstance(bus, I2cBus):
-            made = I2cTap(bus, index, self)
-        elif isinstance(bus, SpiBus):
-            made = SpiTap(bus, index, self)
-        elif isinstance(bus, CanBus):
-            made = CanTap(bus, index, self)
+        made: I2cTap | SpiTap | CanTap | GpioTap | SerialTap = _TAPS[kind](bus, len(self.names), self)
+        if isinstance(made, CanTap | SerialTap):
             self._polled.append(made)
-        elif isinstance(bus, GpioBus):
-            made = GpioTap(bus, index, self)
-        elif isinstance(bus, SerialBus):
-            made = SerialTap(bus, index, self)
-            self._polled.append(made)
-        else:
-            raise TypeError(f"{type(bus).__name__} is none of I2cBus, SpiBus, CanBus, SerialBus, GpioBus")
         self.names.append(bus.name)
         return made
 
@@ -331,3 +326,7 @@ class GpioTap(_Tap):
             raise
         self._append((self._index, _GPIO_GET, line, b"", b"\x01" if level else b"\x00", None))
         return level
+
+
+_PROTOCOLS: Final[dict[str, Any]] = {"i2c": I2cBus, "spi": SpiBus, "can": CanBus, "gpio": GpioBus, "serial": SerialBus}
+_TAPS: Final[dict[str, Any]] = {"i2c": I2cTap, "spi": SpiTap, "can": CanTap, "gpio": GpioTap, "serial": SerialTap}

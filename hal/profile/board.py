@@ -76,7 +76,11 @@ class RecoveryConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BusConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """One bus of the board. ``speed_hz`` is clock, bit rate or baud rate."""
+    """One bus of the board. ``speed_hz`` is clock, bit rate or baud rate.
+
+    ``device`` is a node of the kernel's, an interface, a chip's label; for I2C, SPI and GPIO also ``unix:///PATH``, a
+    socket behind which a rig plays the bus (drivers/bus/remote_end.py).
+    """
 
     kind: BusKind
     device: Annotated[str, Meta(min_length=1, max_length=128)]
@@ -142,3 +146,6 @@ class BoardConfig(Struct, frozen=True, forbid_unknown_fields=True):
     realtime: RealtimeConfig = RealtimeConfig()
     isolation: IsolationConfig | None = None
     """``None``: the clusters have no isolation valves that the computer could shut."""
+    watchdog: dict[str, Any] | None = None
+    """Settings of drivers/linux_watchdog.py, whose countdown a flight on this computer starts; ``None``: it has none,
+    or somebody else feeds it."""

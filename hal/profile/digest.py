@@ -18,6 +18,10 @@ def hardware_profile_hash(body: BodyConfig, board: BoardConfig) -> str:
 
     Canonical: keys sorted, no spaces, UTF-8. Two files that mean the same hash the same.
     """
-    record = {"hardware_profile": msgspec.to_builtins(body), "hardware_manifest": msgspec.to_builtins(board)}
+    manifest = msgspec.to_builtins(board)
+    if manifest["watchdog"] is None:
+        # A key that came later: boards without it keep the hash that missions were made for.
+        del manifest["watchdog"]
+    record = {"hardware_profile": msgspec.to_builtins(body), "hardware_manifest": manifest}
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin
 import msgspec
 import yaml
 
+from drivers.bus.remote_end import endpoint_of, is_remote
+from drivers.bus.remote_frames import KINDS
 from hal.profile.board import ROLE_BUSES, BoardConfig, DeviceConfig
 from hal.profile.body import BodyConfig
 from hal.profile.digest import hardware_profile_hash
@@ -29,6 +31,10 @@ _PATH_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 _SOME_KEY = "..."
 """Step of a path that names no key: msgspec's word for some entry of a mapping."""
 _SUFFIXES = (".yaml", ".yml")
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where it is there: ten times as fast, which a restarted craft waits for."""
+_DEEPEST = 64
+"""Levels of nesting; no file of ours has ten."""
 
 
 class ConfigError(Exception):
@@ -103,6 +109,19 @@ def _refuse_odd_nodes(file: str, node: yaml.Node, known: set[int]) -> None:
             _refuse_odd_nodes(file, child, known)
 
 
+def _refuse_deep(file: str, text: str) -> None:
+    """Refuse what is nested so deeply that composing it would end the program. Raises as parsing does."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                line = None if event.start_mark is None else event.start_mark.line + 1
+                raise ConfigError(file, line, "", "nested too deeply")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
 def load_yaml(path: Path, kind: type[T]) -> tuple[T, Lines]:
     """Read one YAML file as ``kind``. Returns the object and the line index for further checks."""
     try:
@@ -112,18 +131,17 @@ def load_yaml(path: Path, kind: type[T]) -> tuple[T, Lines]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), None, "", f"cannot be read: {error}") from None
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        _refuse_deep(str(path), text)
+        node = yaml.compose(text, Loader=_LOADER)
         if node is None:
             raise ConfigError(str(path), None, "", "the file is empty")
         _refuse_odd_nodes(str(path), node, set())
-        data = yaml.safe_load(text)
+        data = yaml.constructor.SafeConstructor().construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise ConfigError(str(path), line, "", f"not YAML: {error.problem}") from None
     except yaml.YAMLError as error:
         raise ConfigError(str(path), None, "", f"not YAML: {error}") from None
-    except RecursionError:
-        raise ConfigError(str(path), None, "", "nested too deeply") from None
     lines = Lines(str(path), node)
     try:
         return msgspec.convert(data, type=kind, strict=True), lines
@@ -222,20 +240,23 @@ def load_body(name: str) -> BodyConfig:
 
 def load_board(name: str) -> BoardConfig:
     """Load and check a board by file path or shipped name."""
+    return _load_board(name)[0]
+
+
+def _load_board(name: str) -> tuple[BoardConfig, Lines]:
     board, lines = load_yaml(find_config("boards", name), BoardConfig)
     check_finite(board, lines)
     _check_rates(board, lines)
+    _check_sockets(board, lines)
     _check_devices(board, lines)
     _check_isolation(board, lines)
-    return board
+    return board, lines
 
 
 def load_profile(body: str, board: str) -> Profile:
     """Load a body and a board, check that they fit each other, and hash them."""
     body_config = load_body(body)
-    board_path = find_config("boards", board)
-    board_config = load_board(board)
-    _, lines = load_yaml(board_path, BoardConfig)
+    board_config, lines = _load_board(board)
     _check_fit(body_config, board_config, lines)
     return Profile(body_config, board_config, hardware_profile_hash(body_config, board_config))
 
@@ -404,6 +425,20 @@ def _check_rates(board: BoardConfig, lines: Lines) -> None:
         raise lines.error(["rates", "medium_hz"], f"is {rates.medium_hz}; at most a third of fast_hz is allowed")
     if not 4.0 - 1e-9 <= rates.fast_hz / rates.slow_hz <= 100_000.0:
         raise lines.error(["rates", "slow_hz"], f"is {rates.slow_hz}; fast_hz / 100000 to fast_hz / 4 is allowed")
+
+
+def _check_sockets(board: BoardConfig, lines: Lines) -> None:
+    """Buses that a rig plays in another process: of a kind that goes over a socket, by a device string that is one."""
+    for name, bus in board.buses.items():
+        if not is_remote(bus.device):
+            continue
+        path: list[str | int] = ["buses", name, "device"]
+        if bus.kind not in KINDS:
+            raise lines.error(path, f"{name} is {bus.kind}; over a socket go {', '.join(KINDS)}")
+        try:
+            endpoint_of(bus.device, bus.timeout_ms)
+        except ValueError as error:
+            raise lines.error(path, str(error)) from None
 
 
 def _check_devices(board: BoardConfig, lines: Lines) -> None:

@@ -48,6 +48,7 @@ def test_the_commands_are_these() -> None:
             "campaign", "command", "compile", "connect", "gateway", "get", "list", "put", "renew", "serve", "watch",
         },
         "params": {"activate", "list", "rollback", "set", "show"},
+        "rig": {"serve"},
     }
 
 

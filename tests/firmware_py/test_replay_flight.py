@@ -12,6 +12,7 @@ from firmware_py.journal import NoJournal
 from firmware_py.mission import load_mission
 from firmware_py.recorder import RecordError
 from firmware_py.recorder.blackbox import REQUIRED_HEADER, BlackBox
+from firmware_py.recorder.kept import FLIGHT_ENDING
 from firmware_py.recorder.reader import read_flight
 from firmware_py.replay_flight import attached, replay_flight
 from hal.profile import Profile, load_profile
@@ -114,3 +115,45 @@ def test_a_recording_without_bus_traffic_is_refused(tmp_path: Path) -> None:
         box.event(0, "A", "info")
     with pytest.raises(RecordError, match="no bus traffic"):
         replay_flight(tmp_path / "x.mcap")
+
+
+def test_ticks_that_were_lost_are_lost_again(tmp_path: Path) -> None:
+    hangs = [f"  - {{kind: cpu_hang, at_s: {at_s}, parameters: {{ms: {ms}}}}}\n" for at_s, ms in ((6, 42), (9, 13))]
+    text = MISSION[: MISSION.index("faults:")] + "faults:\n" + "".join(hangs)
+    file = tmp_path / "mission.yaml"
+    file.write_text(text)
+    texts = {
+        "mission.yaml": text, "body.yaml": find_config("bodies", "qiki-t").read_text(),
+        "board.yaml": find_config("boards", "qiki-rpi").read_text(),
+    }
+    profile = load_profile("qiki-t", "qiki-rpi")
+    flown = tmp_path / "flight" / "flight.mcap"
+    RigFlight(load_mission(str(file)), profile, flown.parent, 1, texts=texts).run()
+    recording = read_flight(flown)
+    lost = [row.value["text"] for row in recording.rows("/event") if row.value["code"] == "TICKS_LOST"]
+    journal = NoJournal()
+    result = replay_flight(flown, journal=journal)
+    assert result.ticks == recording.counts["/bus"]
+    assert lost
+    assert [text for _, code, _, text in journal.events if code == "TICKS_LOST"] == lost
+
+
+def test_what_a_program_does_after_it_was_told_to_stop_is_not_replayed(tmp_path: Path, flight: Path) -> None:
+    recording = read_flight(flight)
+    stopped_ns = 5_000_000_000
+    path = tmp_path / "stopped.mcap"
+    with BlackBox(path, recording.header, recording.epoch_ns, buses=recording.buses,
+                  attachments=recording.attachments) as box:
+        for record in recording.messages("/bus"):
+            box.bus(record.t_ns, record.value)
+        box.event(stopped_ns, FLIGHT_ENDING, "info")
+    result = replay_flight(path)
+    assert result.identical
+    assert result.ticks == stopped_ns // 5_000_000
+
+
+def test_a_file_that_begins_in_the_middle_of_a_flight_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "middle.mcap"
+    BlackBox(path, {**dict.fromkeys(REQUIRED_HEADER), "first_row": 12}).close()
+    with pytest.raises(RecordError, match="middle of a flight, with its row 12"):
+        replay_flight(path)

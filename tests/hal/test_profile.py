@@ -301,3 +301,13 @@ def test_shipped_boards_load(board) -> None:
 def test_error_reads_as_file_line_key_reason(tmp_path) -> None:
     error = refuse_body(tmp_path, BODY.replace("dry_kg: 420.0", "dry_kg: -3.0"))
     assert re.match(r".*body\.yaml:\d+: mass\.dry_kg: Expected `float` > 0\.0", str(error))
+
+
+@pytest.mark.parametrize("text", [
+    "a: " + "[" * 200_000, "a: " + "[" * 900 + "]" * 900, "\n".join(" " * depth + "a:" for depth in range(3000)),
+])
+def test_a_file_nested_beyond_reason_is_refused_and_ends_nothing(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "deep.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        load_board(str(path))

@@ -1,133 +1,24 @@
-"""Looks at a computer and a board file and says what a flight would find; changes nothing.
-
-Each check returns plain data: what was found and, where it is not good, the next step. A thing that this computer
-does not have or does not show is MISSING, never a guess.
-"""
+"""Looks at a computer and says what a flight would find; changes nothing."""
 
 from __future__ import annotations
 
-import ctypes
-import errno
-import importlib.util
-import os
-import shutil
-import stat
-import struct
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import StrEnum, unique
 from pathlib import Path
 
-from firmware_py.clock import Clock, RealClock, timer_resolution_ns
+from firmware_py.clock import Clock, RealClock
+from firmware_py.doctor.machine import Check, Machine, Status
+from firmware_py.doctor.nodes import check_board, check_libraries
 from firmware_py.scheduler import Histogram
-from hal.profile.board import BoardConfig, BusConfig
+from hal.profile.board import BoardConfig
 
-__all__ = ["Check", "Machine", "Status", "inspect", "kernel_clock_synchronised", "wakeup_jitter"]
-
-
-@unique
-class Status(StrEnum):
-    """Verdict of one check."""
-
-    PASS = "PASS"
-    WARN = "WARN"
-    """Flies, with less margin."""
-    FAIL = "FAIL"
-    """Would not fly, or not safely."""
-    MISSING = "MISSING"
-    """Not there or not visible here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the report. ``next_step`` is empty when nothing needs doing."""
-
-    name: str
-    status: Status
-    found: str
-    next_step: str = ""
-
-
-def gpio_chip_label(path: Path) -> str:
-    """Label of a GPIO character device. Source: linux/gpio.h, GPIO_GET_CHIPINFO_IOCTL and struct gpiochip_info.
-
-    Raises:
-        OSError: no such device, no permission, or not a GPIO chip.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        raise OSError(errno.ENOSYS, "this system has no ioctl") from None
-    answer = bytearray(struct.calcsize("32s32sI"))
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.ioctl(descriptor, 0x8044B401, answer)
-    finally:
-        os.close(descriptor)
-    _, label, _ = struct.unpack("32s32sI", answer)
-    text: bytes = label
-    return text.split(b"\0", 1)[0].decode("ascii", "replace")
-
-
-class _Timex(ctypes.Structure):
-    """Head of ``struct timex`` (adjtimex(2)); the padding covers the rest on every architecture."""
-
-    _fields_ = [
-        ("modes", ctypes.c_uint), ("offset", ctypes.c_long), ("freq", ctypes.c_long), ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long), ("status", ctypes.c_int), ("rest", ctypes.c_byte * 256),
-    ]
-
-
-def kernel_clock_synchronised() -> bool | None:
-    """Whether the kernel calls its calendar clock disciplined (STA_UNSYNC clear); ``None`` when it will not say."""
-    try:
-        adjtimex = ctypes.CDLL(None).adjtimex
-    except (AttributeError, OSError, TypeError):
-        return None
-    answer = _Timex()
-    if adjtimex(ctypes.byref(answer)) < 0:
-        return None
-    return not answer.status & 0x40
-
-
-def module_present(name: str) -> bool:
-    """Whether a Python module can be imported, without importing it."""
-    return importlib.util.find_spec(name) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """The computer under inspection. ``root`` holds ``proc``, ``sys`` and ``dev``, so that a test can build its own."""
-
-    root: Path = Path("/")
-    python: tuple[int, int] = field(default_factory=lambda: (sys.version_info[0], sys.version_info[1]))
-    kernel_version: str = field(default_factory=lambda: " ".join(os.uname()[2:4]) if hasattr(os, "uname") else "")
-    module_present: Callable[[str], bool] = module_present
-    gpio_label: Callable[[Path], str] = gpio_chip_label
-    synchronised: Callable[[], bool | None] = kernel_clock_synchronised
-    free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
-    resolution_ns: Callable[[], int] = timer_resolution_ns
-
-    def text(self, path: str) -> str | None:
-        """Content of a small file under ``root``, stripped; ``None`` when it cannot be read."""
-        try:
-            return (self.root / path).read_text(encoding="utf-8", errors="replace").strip()
-        except OSError:
-            return None
-
+__all__ = ["inspect", "inspect_computer", "wakeup_jitter"]
 
 CAP_IPC_LOCK = 14
 CAP_SYS_NICE = 23
 """Bits of the capability mask (linux/capability.h)."""
 
-_LIBRARIES = {"i2c": "smbus2", "spi": "spidev", "can": "can", "serial": "serial", "gpio": "gpiod"}
-_ARPHRD_CAN = 280
-_IFF_UP = 1
 _STEADY_CLOCKS = ("tsc", "arch_sys_counter", "kvm-clock", "riscv_clocksource", "hyperv_clocksource_tsc_page")
 _CPU_ZONES = ("cpu", "soc", "x86_pkg_temp", "coretemp")
 _GIB = 1 << 30
-_NO_ACCESS = "install the udev rules and add the user to the group they name"
 _NO_RT_UNIT = "start it from the systemd unit of this project, or give the user 'rtprio 99' in /etc/security/limits.d"
 
 
@@ -148,7 +39,16 @@ def inspect(
         data_folder: where the recorder will write.
     """
     machine = Machine() if machine is None else machine
-    checks = [
+    checks = inspect_computer(board, machine, RealClock(epoch_ns=0, spin_us=0) if clock is None else clock, data_folder)
+    if board is not None:
+        checks += check_board(board, machine)
+    checks += check_libraries(board, machine)
+    return checks
+
+
+def inspect_computer(board: BoardConfig | None, machine: Machine, clock: Clock, data_folder: Path) -> list[Check]:
+    """The checks of the computer alone; arguments as of :func:`inspect`."""
+    return [
         check_python(machine),
         check_realtime_rights(machine, board.realtime.priority if board else 1),
         check_memory_lock(machine),
@@ -159,15 +59,11 @@ def inspect(
         check_governor(machine, board.realtime.cpu if board else None),
         check_clock_source(machine),
         check_timer_resolution(machine),
-        check_wakeups(RealClock(epoch_ns=0, spin_us=0) if clock is None else clock),
+        check_wakeups(clock),
         check_time_sync(machine),
         check_disk(machine, data_folder),
         check_temperature(machine),
     ]
-    if board is not None:
-        checks += check_board(board, machine)
-    checks += check_libraries(board, machine)
-    return checks
 
 
 def check_python(machine: Machine) -> Check:
@@ -181,28 +77,30 @@ def check_python(machine: Machine) -> Check:
 def check_realtime_rights(machine: Machine, priority: int) -> Check:
     """Whether SCHED_FIFO at ``priority`` would be granted: CAP_SYS_NICE, or RLIMIT_RTPRIO high enough (sched(7))."""
     name = "real-time rights"
+    allowed = f"CAP_SYS_NICE, or RLIMIT_RTPRIO of {priority}"
     if _has_capability(machine, CAP_SYS_NICE):
-        return Check(name, Status.PASS, "CAP_SYS_NICE")
+        return Check(name, Status.PASS, "CAP_SYS_NICE", allowed=allowed)
     limit = _limit(machine, "Max realtime priority")
     if limit is None:
         return Check(name, Status.MISSING, "neither capabilities nor limits are visible", _NO_RT_UNIT)
     if limit >= priority:
-        return Check(name, Status.PASS, f"RLIMIT_RTPRIO {_limit_text(limit)}")
-    return Check(name, Status.WARN, f"RLIMIT_RTPRIO {_limit_text(limit)}, {priority} needed", _NO_RT_UNIT)
+        return Check(name, Status.PASS, f"RLIMIT_RTPRIO {_limit_text(limit)}", allowed=allowed)
+    return Check(name, Status.WARN, f"RLIMIT_RTPRIO {_limit_text(limit)}, {priority} needed", _NO_RT_UNIT, allowed)
 
 
 def check_memory_lock(machine: Machine) -> Check:
     """Whether mlockall would hold: CAP_IPC_LOCK, or RLIMIT_MEMLOCK with room for the process (mlock(2))."""
     name = "memory lock"
+    allowed = "CAP_IPC_LOCK, or RLIMIT_MEMLOCK of 1 GiB"
     if _has_capability(machine, CAP_IPC_LOCK):
-        return Check(name, Status.PASS, "CAP_IPC_LOCK")
+        return Check(name, Status.PASS, "CAP_IPC_LOCK", allowed=allowed)
     limit = _limit(machine, "Max locked memory")
     if limit is None:
         return Check(name, Status.MISSING, "neither capabilities nor limits are visible")
     if limit >= _GIB:
-        return Check(name, Status.PASS, f"RLIMIT_MEMLOCK {_limit_text(limit)} bytes")
+        return Check(name, Status.PASS, f"RLIMIT_MEMLOCK {_limit_text(limit)} bytes", allowed=allowed)
     step = "set LimitMEMLOCK=infinity in the unit, or 'memlock unlimited' in limits.d"
-    return Check(name, Status.WARN, f"RLIMIT_MEMLOCK {limit:.0f} bytes", step)
+    return Check(name, Status.WARN, f"RLIMIT_MEMLOCK {limit:.0f} bytes", step, allowed)
 
 
 def check_throttling(machine: Machine) -> Check:
@@ -218,8 +116,8 @@ def check_throttling(machine: Machine) -> Check:
         return Check(name, Status.MISSING, f"{runtime} of {period}")
     found = f"{100.0 * share:.0f} % of the time allowed"
     if share >= 0.9:
-        return Check(name, Status.PASS, found)
-    return Check(name, Status.WARN, found, "raise kernel.sched_rt_runtime_us to 950000")
+        return Check(name, Status.PASS, found, allowed="at least 90 %")
+    return Check(name, Status.WARN, found, "raise kernel.sched_rt_runtime_us to 950000", "at least 90 %")
 
 
 def check_cpu(machine: Machine, cpu: int | None) -> Check:
@@ -264,8 +162,8 @@ def check_governor(machine: Machine, cpu: int | None) -> Check:
     if governor is None:
         return Check("cpu governor", Status.MISSING, "no frequency scaling visible")
     if governor == "performance":
-        return Check("cpu governor", Status.PASS, governor)
-    return Check("cpu governor", Status.WARN, governor, "cpupower frequency-set -g performance")
+        return Check("cpu governor", Status.PASS, governor, allowed="performance")
+    return Check("cpu governor", Status.WARN, governor, "cpupower frequency-set -g performance", "performance")
 
 
 def check_clock_source(machine: Machine) -> Check:
@@ -304,9 +202,9 @@ def check_wakeups(clock: Clock) -> Check:
     worst = histogram.max_ns
     found = f"p50 {p50 / 1000:.0f} us, p99 {p99 / 1000:.0f} us, worst {worst / 1000:.0f} us of {histogram.count}"
     if worst < 500_000:
-        return Check("wake-up jitter", Status.PASS, found)
+        return Check("wake-up jitter", Status.PASS, found, allowed="worst under 500 us")
     step = "free the processor of other work; then real-time rights, isolation and governor above"
-    return Check("wake-up jitter", Status.WARN, found, step)
+    return Check("wake-up jitter", Status.WARN, found, step, "worst under 500 us")
 
 
 def check_time_sync(machine: Machine) -> Check:
@@ -329,10 +227,12 @@ def check_disk(machine: Machine, folder: Path) -> Check:
     except OSError as error:
         return Check("disk space", Status.FAIL, f"{folder}: {error.strerror}", "make the folder, or name another")
     found = f"{free / _GIB:.1f} GiB free"
+    allowed = "at least 1 GiB"
     if free >= _GIB:
-        return Check("disk space", Status.PASS, found)
+        return Check("disk space", Status.PASS, found, allowed=allowed)
     status = Status.WARN if free >= _GIB // 4 else Status.FAIL
-    return Check("disk space", status, found, "make room: 1 GiB lets the recorder keep its ring and several flights")
+    step = "make room: 1 GiB lets the recorder keep its ring and several flights"
+    return Check("disk space", status, found, step, allowed)
 
 
 def check_temperature(machine: Machine) -> Check:
@@ -351,105 +251,11 @@ def check_temperature(machine: Machine) -> Check:
             hottest = value
     if hottest is None:
         return Check("cpu temperature", Status.MISSING, "no processor thermal zone answers")
-    found = f"{hottest:.1f} deg C"
+    found, allowed = f"{hottest:.1f} deg C", "below 75 deg C"
     if hottest < 75.0:
-        return Check("cpu temperature", Status.PASS, found)
+        return Check("cpu temperature", Status.PASS, found, allowed=allowed)
     status = Status.FAIL if hottest >= 85.0 else Status.WARN
-    return Check("cpu temperature", status, found, "the clock slows from 80 deg C: cool the board")
-
-
-def check_board(board: BoardConfig, machine: Machine) -> list[Check]:
-    """One check for each thing in the board file that the computer must have: buses, and SPI chip selects in use."""
-    checks = []
-    for name, bus in board.buses.items():
-        title = f"bus {name} ({bus.kind})"
-        if bus.kind == "can":
-            checks.append(_check_can(title, bus, machine))
-        elif bus.kind == "gpio":
-            checks.append(_check_gpio(title, bus, machine))
-        elif bus.kind == "spi":
-            selects = sorted({d.address for d in board.devices if d.bus == name and d.address is not None})
-            checks += [_check_node(f"{title} select {s}", f"{bus.device}.{s}", "spi", machine) for s in selects]
-        else:
-            checks.append(_check_node(title, bus.device, bus.kind, machine))
-    return checks
-
-
-def check_libraries(board: BoardConfig | None, machine: Machine) -> list[Check]:
-    """Python libraries of the buses: needed are those whose kind of bus the board file has."""
-    used = {bus.kind for bus in board.buses.values()} if board is not None else set()
-    checks = []
-    for kind, module in _LIBRARIES.items():
-        title = f"library {module}"
-        if machine.module_present(module):
-            checks.append(Check(title, Status.PASS, "importable"))
-        else:
-            step = "pip install 'qiki-flight[board]'"
-            if kind in used:
-                checks.append(Check(title, Status.FAIL, f"not installed; the board has {kind}", step))
-            else:
-                checks.append(Check(title, Status.MISSING, "not installed", f"only for a board with {kind}: {step}"))
-    return checks
-
-
-def _check_node(title: str, device: str, kind: str, machine: Machine) -> Check:
-    steps = {
-        "i2c": "enable the bus (dtparam=i2c_arm=on or its overlay) and load i2c-dev",
-        "spi": "enable the bus (dtparam=spi=on or its overlay); spidev must be bound to this select",
-        "serial": "enable the port (its uart overlay) and take the console off it",
-    }
-    path = machine.root / device.lstrip("/")
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        status = Status.FAIL if isinstance(error, PermissionError) else Status.MISSING
-        return Check(title, status, f"{device}: {error.strerror}", steps[kind])
-    if stat.S_ISDIR(mode):
-        return Check(title, Status.FAIL, f"{device} is a folder", "correct the board file")
-    if not os.access(path, os.R_OK | os.W_OK):
-        return Check(title, Status.FAIL, f"{device}: no permission", _NO_ACCESS)
-    return Check(title, Status.PASS, device)
-
-
-def _check_can(title: str, bus: BusConfig, machine: Machine) -> Check:
-    base = f"sys/class/net/{bus.device}"
-    kind, flags = machine.text(f"{base}/type"), machine.text(f"{base}/flags")
-    bring_up = f"ip link set {bus.device} up type can bitrate {bus.speed_hz or 500_000} restart-ms 100"
-    if kind is None:
-        step = "enable the controller's overlay (mcp251xfd), or for the bench: modprobe vcan"
-        return Check(title, Status.MISSING, f"no interface {bus.device}", step)
-    if kind != str(_ARPHRD_CAN):
-        return Check(title, Status.FAIL, f"{bus.device} is no CAN interface (type {kind})", "correct the board file")
-    try:
-        up = bool(int(flags or "0", 16) & _IFF_UP)
-    except ValueError:
-        up = False
-    if not up:
-        return Check(title, Status.FAIL, f"{bus.device} is down", bring_up)
-    return Check(title, Status.PASS, f"{bus.device} is up")
-
-
-def _check_gpio(title: str, bus: BusConfig, machine: Machine) -> Check:
-    chips = sorted((machine.root / "dev").glob("gpiochip*"))
-    if bus.device.startswith("/dev/"):
-        chips = [chip for chip in chips if f"/dev/{chip.name}" == bus.device]
-    labels, refused = [], 0
-    for chip in chips:
-        try:
-            label = machine.gpio_label(chip)
-        except PermissionError:
-            refused += 1
-            continue
-        except OSError:
-            continue
-        labels.append(label)
-        if bus.device in (label, chip.name, f"/dev/{chip.name}"):
-            return Check(title, Status.PASS, f"{chip.name} ({label})")
-    if refused:
-        return Check(title, Status.FAIL, f"{refused} GPIO chips: no permission", _NO_ACCESS)
-    found = f"no GPIO chip {bus.device}; chips: {', '.join(labels) or 'none'}"
-    step = "give the label that gpiodetect prints, or use the computer that this file describes"
-    return Check(title, Status.MISSING, found, step)
+    return Check("cpu temperature", status, found, "the clock slows from 80 deg C: cool the board", allowed)
 
 
 def _has_capability(machine: Machine, bit: int) -> bool:

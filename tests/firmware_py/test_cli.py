@@ -35,7 +35,9 @@ def test_the_commands_are_these() -> None:
         groups.setdefault(words[0] if len(words) > 1 else "", set()).add(words[-1])
     assert groups == {
         "": {"run", "report", "export", "replay", "replay-log", "doctor", "probe", "chip", "docs", "shell",
-             "version"},
+             "version", "fly", "install", "uninstall"},
+        "perception": {"check", "export", "query", "replay", "serve", "show"},
+        "record": {"serve"},
         "audit": {"show", "verify"},
         "dictionary": {"diff", "export", "show"},
         "hil": {"campaign", "list", "run"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from comms.flight_port import (
     Snapshot,
     UplinkRequest,
 )
-from comms.link.socket_port import FlightSocket, LinkSocket, PortError, packed_message, read_message
+from comms.link.socket_port import FlightSocket, LinkSocket, MessageCodec, PortError, packed_message, read_message
 from fdir.modes import Emission
 
 MESSAGES = (
@@ -108,3 +109,56 @@ def test_a_second_flight_program_is_refused_and_a_dead_ones_file_is_not(tmp_path
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(PortError, match="no socket"):
         FlightSocket(tmp_path / "file")
+
+
+# -- codecs of other ports
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    number: int
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    at: float | None
+
+
+PINGS = MessageCodec({1: Ping, 255: Pong})
+
+
+@pytest.mark.parametrize("message", [Ping(3, ("a", "b")), Ping(-(2**62)), Pong(None), Pong(0.5)])
+def test_a_codec_of_its_own_brings_messages_back_as_they_were(message) -> None:
+    assert PINGS.read(PINGS.pack(message)) == message
+
+
+def test_a_codec_knows_its_own_kinds_alone() -> None:
+    with pytest.raises(KeyError):
+        PINGS.pack(MESSAGES[0])
+    with pytest.raises(KeyError):
+        packed_message(Ping(1))  # type: ignore[arg-type]
+    assert PINGS.read(b"\x02" + PINGS.pack(Ping(1))[1:]) is None
+    assert read_message(PINGS.pack(Pong(1.0))) is None
+
+
+@pytest.mark.parametrize("data", [b"", b"\x01", b"\x01\xc1", b"\x01\x81\xa6number\xa1x", b"\x01" + b"\x91" * 4000])
+def test_bytes_that_are_no_message_of_a_codec_are_none(data: bytes) -> None:
+    assert PINGS.read(data) is None
+
+
+def test_both_ends_speak_with_another_codec_and_count_what_is_of_the_links(tmp_path: Path) -> None:
+    flight = FlightSocket(tmp_path / "port", PINGS)
+    other = LinkSocket(tmp_path / "port", PINGS)
+    assert other.send(Ping(1))
+    assert flight.receive(8) == [Ping(1)]
+    assert flight.send(Pong(2.0))
+    assert other.receive(8) == [Pong(2.0)]
+    other.close()
+    assert flight.receive(8) == []
+    link = LinkSocket(tmp_path / "port")
+    assert link.send(MESSAGES[6])
+    assert flight.receive(8) == []
+    assert flight.refused == 1
+    link.close()
+    flight.close()

@@ -30,6 +30,8 @@ class TrackerConfig(Struct, frozen=True, forbid_unknown_fields=True):
         identity_gate_sigma: the same where both carry the same identity.
         initial_velocity_sigma_m_s: of a new track across the line of sight, or in every axis without radial velocity.
         confirm_hits, confirm_window_s: a track is firm with so many detections in this time.
+        apart_s, apart_sigma: a track that lies within so many sigma of another one becomes firm no sooner than after
+            this time; 0: at once.
         drop_tentative_s, drop_firm_s: a track that should have been seen and was not for so long is dropped.
         drop_tentative_looks, drop_firm_looks: nor before so many detections were to be expected of the sensor that
             saw it last, by its revisit time and detection probability.
@@ -62,6 +64,8 @@ class TrackerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     initial_velocity_sigma_m_s: Positive = 15.0
     confirm_hits: Annotated[int, Meta(ge=1, le=8)] = 3
     confirm_window_s: Seconds = 1.0
+    apart_s: NonNegative = 1.5
+    apart_sigma: Sigmas = 3.0
     drop_tentative_s: Seconds = 0.3
     drop_firm_s: Seconds = 0.6
     drop_tentative_looks: Annotated[float, Meta(ge=1.0, le=100.0)] = 2.5

@@ -158,7 +158,7 @@ class Engine:
             track = np.concatenate((track, pairs.track[choice.owner]))
             detection = np.concatenate((detection, pairs.detection[choice.owner]))
         life.look(words, frame.event_ns, visible, sensor, track)
-        tally.confirmed = life.hit(store, frame.event_ns, track, sensor, times, config.confirm_hits)
+        tally.confirmed = life.hit(store, frame.event_ns, track, sensor, times, config)
         refresh(numbers, words, track, seen.marks, detection)
         tally.associated = len(detection)
         taken = np.zeros(len(seen.order), np.bool_)

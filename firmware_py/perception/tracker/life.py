@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_py.perception.observation import Status
+from firmware_py.perception.tracker.config import TrackerConfig
+from firmware_py.perception.tracker.converted import uncertainty
 from firmware_py.perception.tracker.sensors import Patience, Sensor
-from firmware_py.perception.tracker.store import Store, Word
+from firmware_py.perception.tracker.store import POSITION, Store, Word
 
 __all__ = ["hit", "look", "missing", "spare"]
 
@@ -44,8 +46,11 @@ def look(words: Ints, t_ns: int, in_view: Bools | None, sensor: Sensor, track: I
         words[Word.ALARM_NS, odd] = t_ns + revisit_ns
 
 
-def hit(store: Store, t_ns: int, track: Ints, sensor: Sensor, times: Patience, confirm_hits: int) -> int:
-    """Columns ``track`` were detected; returns how many of them became firm."""
+def hit(store: Store, t_ns: int, track: Ints, sensor: Sensor, times: Patience, config: TrackerConfig) -> int:
+    """Columns ``track`` were detected; returns how many of them became firm.
+
+    One that could still be its neighbour waits a little: who is told as firm should not be told as another next.
+    """
     words = store.words
     words[Word.MEASURED_NS, track] = t_ns
     words[Word.HITS, track] += 1
@@ -58,10 +63,26 @@ def hit(store: Store, t_ns: int, track: Ints, sensor: Sensor, times: Patience, c
     past = store.hit_rows
     words[past.start : past.stop - 1, young] = words[past.start + 1 : past.stop, young]
     words[past.stop - 1, young] = t_ns
-    enough = (words[Word.HITS, young] >= confirm_hits) & (t_ns - words[past.start, young] <= times.confirm_ns)
+    enough = words[Word.HITS, young] >= config.confirm_hits
+    enough &= t_ns - words[past.start, young] <= times.confirm_ns
+    if enough.any() and config.apart_s > 0.0:
+        waits = enough & (t_ns - words[Word.BORN_NS, young] < config.apart_s * 1e9)
+        if waits.any():
+            enough[waits] = ~_mingled(store.numbers, young[waits], config.apart_sigma)
     words[Word.STATUS, young[enough]] = Status.TRACKED
     words[Word.PATIENCE_NS, young[~enough]] = times.tentative_ns
     return int(enough.sum())
+
+
+def _mingled(numbers: Floats, track: Ints, sigma: float) -> Bools:
+    """(k,) columns ``track`` that lie within ``sigma`` of another track, by the mean of their variances."""
+    place, variance = numbers[POSITION], uncertainty(numbers) / 3.0
+    apart = np.zeros((len(track), numbers.shape[1]))
+    for axis in place:
+        apart += np.square(axis[track][:, None] - axis)
+    apart[np.arange(len(track)), track] = np.inf
+    close: Bools = (apart < sigma**2 * (variance[track][:, None] + variance)).any(axis=1)
+    return close
 
 
 def missing(words: Ints, t_ns: int, coast_ns: int) -> Bools:

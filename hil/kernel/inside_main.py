@@ -1,0 +1,122 @@
+"""``python3 -m hil.kernel.inside_main``: runs in a guest what its host asks for, and says how each check went.
+
+The job lies in the shared folder: ``{"boot": "install", "checks": [...]}``. Each check is one line to the host, with
+what was measured; one that fails does not keep the next from being run. Then the guest is switched off.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from hil.kernel.inside_faults import FAULT_CHECKS
+from hil.kernel.inside_flight import FLIGHT_CHECKS, await_flight
+from hil.kernel.inside_host import SHARE, CheckFailed, flight_mode, run, say, show, until
+from hil.kernel.inside_install import INSTALL_CHECKS, prepare
+
+__all__ = ["main"]
+
+Answer = tuple[float | None, str]
+LONGEST_S = 1500.0
+WATCHDOG_S = 5
+
+
+def main() -> int:
+    """Do the job; 1 if something of it could not even be begun."""
+    job = json.loads((SHARE / "job.json").read_text())
+    say(up_s=float(Path("/proc/uptime").read_text().split()[0]))
+    try:
+        _do(job)
+    except Exception as error:
+        say(lost=f"{type(error).__name__}: {error}", where=traceback.format_exc(limit=-3)[-600:])
+        _tell_more()
+        return 1
+    finally:
+        run("sync")
+        run("systemctl", "poweroff", "--no-block", check=False)
+    return 0
+
+
+def _do(job: Mapping[str, object]) -> None:
+    names = [str(name) for name in job["checks"]]  # type: ignore[attr-defined]
+    if job["boot"] == "install":
+        prepare()
+        _each(names, INSTALL_CHECKS)
+    elif job["boot"] == "fly":
+        say(flying_s=await_flight(LONGEST_S))
+        _each(names, FLIGHT_CHECKS | FAULT_CHECKS)
+        say(kept=_keep_record())
+    elif job["boot"] == "cut":
+        await_flight(LONGEST_S)
+        say(flying=True)
+        until("the power is cut", lambda: False, LONGEST_S)
+    elif job["boot"] == "again":
+        say(flying_s=await_flight(LONGEST_S), mode=flight_mode())
+        say(kept=_keep_record())
+    elif job["boot"] == "hang":
+        _hang()
+    else:
+        raise CheckFailed(f"no job {job['boot']}")
+
+
+def _each(names: list[str], checks: Mapping[str, Callable[[], Answer]]) -> None:
+    for name in names:
+        check = checks.get(name)
+        if check is None:
+            continue
+        began = time.monotonic()
+        try:
+            measured, seen = check()
+            say(check=name, ok=True, measured=measured, seen=seen, took_s=time.monotonic() - began)
+        except (CheckFailed, OSError, ValueError, KeyError, IndexError) as error:
+            seen = f"{type(error).__name__}: {error}"
+            say(check=name, ok=False, measured=None, seen=seen, took_s=time.monotonic() - began)
+            _tell_more()
+            if name == "install":
+                return
+
+
+def _tell_more() -> None:
+    """What the service manager's journal has of our units: to a file of the host."""
+    text = run("journalctl", "-b", "--no-pager", "-o", "short-monotonic", "-n", "400", check=False)
+    (SHARE / "journal.txt").write_text(text)
+
+
+def _keep_record() -> list[str]:
+    """Bring the newest black boxes to the host; their names. The recorder has closed its file when it was stopped."""
+    run("systemctl", "stop", "qiki.target", "qiki-recorder.service", "qiki-flight.service", check=False)
+    folder = SHARE / "flights"
+    folder.mkdir(exist_ok=True)
+    names = []
+    for path in sorted(Path("/var/lib/qiki/flights").rglob("*.mcap"), key=lambda found: found.stat().st_mtime)[-8:]:
+        name = f"{path.parent.name}-{path.name}"
+        (folder / name).write_bytes(path.read_bytes())
+        names.append(name)
+    _tell_more()
+    return names
+
+
+def _hang() -> None:
+    """Arm the watchdog and feed it no more, as a board whose programs all hang."""
+    import fcntl
+    import struct
+
+    run("modprobe", "softdog", check=False)
+    run("modprobe", "i6300esb", check=False)
+    nodes = sorted(Path("/dev").glob("watchdog[0-9]*"))
+    hardware = [n for n in nodes if "6300" in (Path("/sys/class/watchdog") / n.name / "identity").read_text()]
+    run("systemctl", "stop", "qiki.target", "qiki-flight.service", check=False)
+    node = os.open(str((hardware or nodes)[-1]), os.O_WRONLY)
+    fcntl.ioctl(node, 0xC0045706, bytearray(struct.pack("i", WATCHDOG_S)))
+    os.write(node, b"\0")
+    say(armed=str(show("init.scope", "Id").get("Id")), watchdog=str((hardware or nodes)[-1]))
+    time.sleep(12 * WATCHDOG_S)
+    say(still_alive=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -30,10 +30,10 @@ class _Watched:
 
     @property
     def dropped(self) -> int:
-        return self._port.dropped
+        return int(self._port.dropped)
 
     def send(self, message: Any) -> bool:
-        return self._port.send(message)
+        return bool(self._port.send(message))
 
     def receive(self, most: int) -> list[Any]:
         messages, self._held = self._held or self._port.receive(most), []

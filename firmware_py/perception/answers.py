@@ -75,7 +75,9 @@ class Answers:
         """Cells of a map within a box: middle, and what the map knows of it."""
         if what == "grid":
             region = self._sensing.grid.region(low, high)
-            told = [[*_place(c), round(float(p), 2)] for c, p in zip(region.centre_m, region.probability, strict=True)]
+            told: list[list[Any]] = [
+                [*_place(c), round(float(p), 2)] for c, p in zip(region.centre_m, region.probability, strict=True)
+            ]
         elif what == "composition":
             seen = self._science.composition.region(low, high)
             told = [

@@ -278,4 +278,5 @@ def _points(frame: Frame) -> np.ndarray:
 
 
 def _inertial(frame: Frame, points: np.ndarray) -> np.ndarray:
-    return points @ np.array(to_matrix(frame.pose.quaternion)).T + np.array(frame.pose.position_m)
+    turned: np.ndarray = points @ np.array(to_matrix(frame.pose.quaternion)).T
+    return turned + np.array(frame.pose.position_m)

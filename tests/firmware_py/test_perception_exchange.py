@@ -1,4 +1,4 @@
-"""The flight loop's end of the perception in a whole program on the rig: scans out, contacts in, an enemy at the end."""
+"""The flight loop's end of the perception in a program on the rig: scans out, contacts in, an enemy at its end."""
 
 from __future__ import annotations
 

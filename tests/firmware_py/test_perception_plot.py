@@ -69,7 +69,8 @@ def test_tracks_that_hold_no_numbers_and_cells_are_drawn(tmp_path: Path) -> None
     from firmware_py.perception.port import CODEC
 
     record.add("/in", NS, CODEC.pack(motion(NS)))
-    tracks = track_list([[10, 0, 0, 0, 0, 0], [np.nan, 0, 0, 0, 0, 0], *[[5 + n, 9, n, 0, 0, 0] for n in range(40)]], NS)
+    crowd = ([5 + n, 9, n, 0, 0, 0] for n in range(40))
+    tracks = track_list([[10, 0, 0, 0, 0, 0], [np.nan, 0, 0, 0, 0, 0], *crowd], NS)
     tracks.covariance[0] = -np.eye(6)
     record.add("/tracks", NS, pack_tracks(tracks))
     record.add("/grid", NS, pack_columns(NS, {

@@ -1,4 +1,4 @@
-"""A perception over a port in memory, and what the flight loop would send it: one craft at rest with one radar ahead."""
+"""A perception over a port in memory, and what the flight loop would send it: a craft at rest, a radar ahead."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ class PortCraft:
     """Feeds a perception and keeps what it says. Time moves by ``look``, ``wait`` and ``step`` alone."""
 
     def __init__(
-        self, config: PerceptionConfig | None = None, profile: Profile = PROFILE, record: PerceptionRecord | None = None,
+        self, config: PerceptionConfig | None = None, profile: Profile = PROFILE,
+        record: PerceptionRecord | None = None,
     ) -> None:
         port = LocalPort(4096)
         self.flight: Any = port.flight

@@ -1,4 +1,4 @@
-"""The perception's file: what ships is good, and a bad one is refused whole with file, line, key and what is allowed."""
+"""The perception's file: what ships is good, a bad one is refused whole with file, line, key and what is allowed."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def test_what_is_left_out_has_its_default_and_what_is_not_measured_is_infinitely
     (f"schema_version: 1\nsensors: {{m: {{{SENSOR}, colour: red}}}}\n", "colour"),
     (f"schema_version: 1\nsensors: {{m: {{{SENSOR}, min_range_m: 100}}}}\n", "below max_range_m"),
     (f"schema_version: 1\nsensors: {{m: {{{SENSOR.replace('radar', 'sonar')}}}}}\n", "kind"),
-    (f"schema_version: 1\nsensors: {{m: {{{SENSOR.replace('sigma_range_m: 1', 'sigma_range_m: 0')}}}}}\n", "sigma_range_m"),
+    (f"schema_version: 1\nsensors: {{m: {{{SENSOR.replace('range_m: 1,', 'range_m: 0,')}}}}}\n", "sigma_range_m"),
     (f"schema_version: 1\nsensors: {{m: {{{SENSOR.replace('revisit_s: 0.1', 'revisit_s: .nan')}}}}}\n", "revisit_s"),
     (f"schema_version: 1\nsensors: {{m: {{{SENSOR}}}}}\nfriends: [1, 2]\nfoes: [2]\n", "2 is a friend too"),
     (f"schema_version: 1\nsensors: {{m: {{{SENSOR}}}}}\nfriends: [-1]\n", "friends"),
     (f"schema_version: 1\nsensors: {{m: {{{SENSOR}}}}}\ntypes: {{7: teapot}}\n", "types"),
     (f"schema_version: 1\nsensors: {{m: {{{SENSOR}}}}}\ntracker: {{confirm_hits: 99}}\n", "confirm_hits"),
     (f"schema_version: 1\nsensors: {{m: {{{SENSOR}}}}}\nrisk: {{sigmas: 0}}\n", "sigmas"),
-    (f"schema_version: 1\nsensors: {{m: {{{SENSOR}}}}}\nrisk: {{levels: {{confirm_frames: 9, of_frames: 4}}}}\n", "risk"),
+    (f"schema_version: 1\nsensors: {{m: {{{SENSOR}}}}}\nrisk: {{levels: {{confirm_frames: 9}}}}\n", "risk"),
 ])
 def test_a_bad_file_is_refused_and_says_where_and_why(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -87,14 +87,15 @@ def test_a_record_of_nothing_can_be_looked_at(tmp_path: Path) -> None:
 def test_damage_anywhere_is_a_refusal_or_a_shorter_record_and_nothing_else(path: Path, tmp_path: Path) -> None:
     whole = path.read_bytes()
     hurt = tmp_path / "perception.mcap"
+    refused = 0
     for place in range(0, len(whole), max(1, len(whole) // 60)):
         data = bytearray(whole)
         data[place] ^= 0xFF
         hurt.write_bytes(data)
         try:
             seen = load_playback(hurt)
-        except RecordError as error:
-            assert error.next_step
+        except RecordError:
+            refused += 1
             continue
         for t_ns in (0, 2 * NS, 9 * NS):
             seen.tracks_at(t_ns)
@@ -103,9 +104,13 @@ def test_damage_anywhere_is_a_refusal_or_a_shorter_record_and_nothing_else(path:
     for length in range(0, len(whole), max(1, len(whole) // 30)):
         hurt.write_bytes(whole[:length])
         try:
-            assert len(load_playback(hurt).track_ns) <= 62
-        except RecordError as error:
-            assert error.next_step
+            read = len(load_playback(hurt).track_ns)
+        except RecordError:
+            refused += 1
+            continue
+        assert read <= 62
+    # Some of it is the header, without which it is no record; by far not all of it.
+    assert 0 < refused < 60
 
 
 def test_a_list_that_is_none_is_found_when_the_record_is_read(tmp_path: Path) -> None:

@@ -22,14 +22,17 @@ from fdir.guard_rules import Iff, TransponderMode
 from firmware_py.perception.port import CODEC, FIELDS, ContactFrame, CraftMotion, Scan
 from tests.firmware_py.perception.port_craft import motion, scan, spectrum
 
-CONTACT = Contact(7, TrackStatus.TRACKED, 5, 60.5, -8.0, 0.9, Iff.FOE, True, TransponderMode.SPOOF, True, (1.0, 0.0, -2.0))
+CONTACT = Contact(
+    7, TrackStatus.TRACKED, 5, 60.5, -8.0, 0.9, Iff.FOE, True, TransponderMode.SPOOF, True, (1.0, 0.0, -2.0)
+)
+REPLY = TransponderReply(5, "on", None, 0.5, -60.0, None)
 MESSAGES: tuple[Any, ...] = (
     motion(5, rates_hz={"radar": 4.0}, loads_off=("nbl",), brake_m_s2=None),
     scan("radar", 3, radar=RadarScan(1, 2, (RadarObject(1, 2.0, 3.0, 4.0, 5.0, 6.0, "moving"),))),
     scan("lidar", 3, lidar=LidarScan((0.0, 1.0), (None, 2.0), (0, 255), 60.0, 7)),
     scan("approach", 3, beam=RangeSample(None, None, None, "weak")),
     scan("spectrum", 3, spectrum=spectrum(3.0)), scan("mag", 3, magnetic=FieldSample((1e-5, 0.0, 2e-5))),
-    scan("transponder", 3, transponder=TransponderSample(1, 1, 2, True, (TransponderReply(5, "on", None, 0.5, -60.0, None),))),
+    scan("transponder", 3, transponder=TransponderSample(1, 1, 2, True, (REPLY,))),
     LinkOrder(10, 5, "perception_mode", {"mode": "auto"}, "ada", Authority.CONTROLLER),
     ContactFrame(9, (CONTACT, Contact(8, TrackStatus.LOST, 5)), True, (EventNote(1, "MAP_UPDATE", "info", "x"),),
                  {"grid": {"occupied": 3}, "tracks": None}, ((5, False, "no"),), ("lidar",)),

@@ -37,9 +37,9 @@ def changed(path: Path, to: Path, change: str) -> Path:
         lists += row.topic == "/tracks"
         if change == "another list" and row.topic == "/tracks" and lists == 7:
             record.add("/tracks", row.t_ns, pack_tracks(track_list([[1, 2, 3, 0, 0, 0]], row.t_ns)))
-        elif change == "a list less" and row.topic == "/tracks" and lists == 7:
-            continue
-        elif change == "a scan less" and row.topic == "/in" and b"radar" in row.data and lists == 12:
+        elif (change, row.topic, lists) == ("a list less", "/tracks", 7) or (
+            (change, row.topic, lists) == ("a scan less", "/in", 12) and b"radar" in row.data
+        ):
             continue
         else:
             record.add(row.topic, row.t_ns, row.data)

@@ -58,7 +58,8 @@ def test_a_field_is_turned_to_inertial_axes_so_that_a_turn_of_the_craft_is_no_an
         x, y = 30e-6 * np.cos(2 * half), -30e-6 * np.sin(2 * half)
         noise = generator.normal(0.0, 20e-9, 3)
         t_ns = NS + number * NS // 10
-        hits += made.add(field(t_ns, (x + noise[0], y + noise[1], noise[2])), at(0.1 * number, t_ns, turned), None, False)
+        seen = field(t_ns, (x + noise[0], y + noise[1], noise[2]))
+        hits += made.add(seen, at(0.1 * number, t_ns, turned), None, False)
     assert hits == []
     assert made.counts()["field_samples"] >= 250
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from comms.flight_port import CraftState, LinkOrder
+from comms.flight_port import CraftState
 from drivers.samples import LidarScan, RadarScan, TransponderReply
 from fdir.codes import Code
 from fdir.modes import Emission
@@ -23,7 +23,16 @@ from firmware_py.perception.record import PerceptionRecord, pack_tracks, read_pe
 from firmware_py.perception.replay import header_of, replay_record
 from firmware_py.telemetry_snapshot import PERCEPTION_CHANNELS
 from hal.profile import load_profile
-from tests.firmware_py.perception.port_craft import NS, PROFILE, PortCraft, motion, placed, radar_objects, scan, spectrum
+from tests.firmware_py.perception.port_craft import (
+    NS,
+    PROFILE,
+    PortCraft,
+    motion,
+    placed,
+    radar_objects,
+    scan,
+    spectrum,
+)
 
 NAN = float("nan")
 REPLY = TransponderReply(4711, "on", 60.0, 0.0, -60.0, True)
@@ -371,7 +380,8 @@ def test_a_craft_that_does_not_know_where_it_is_judges_nothing_and_goes_on() -> 
 
 
 @pytest.mark.parametrize("changes", [
-    {"motion": "Dancing"}, {"energy_level": "plenty"}, {"rates_hz": {"radar": NAN, "nonsense": 3.0}}, {"brake_m_s2": NAN},
+    {"motion": "Dancing"}, {"energy_level": "plenty"}, {"rates_hz": {"radar": NAN, "nonsense": 3.0}},
+    {"brake_m_s2": NAN},
     {"mass_kg": None, "tank_m_s": None, "brake_m_s2": None}, {"rates_hz": {}, "energy_level": "critical"},
     {"sigma_attitude_rad": NAN}, {"start": None},
 ])

@@ -1,4 +1,4 @@
-"""Installing and supervision: exposure of the units, start and memory of the processes, jitter against C, checklist, guest.
+"""Installing and supervision: exposure of units, start and memory of processes, jitter against C, checklist, guest.
 
 The parts are modules of their own, so that one can be run alone: ``python -m bench.install jitter``. ``guest`` boots a
 real kernel and takes minutes; it is left out of a run of all where its tools are missing.

@@ -31,10 +31,14 @@ CHANNELS = 10
 Spectrum = Annotated[tuple[Reflected, ...], Meta(min_length=CHANNELS, max_length=CHANNELS)]
 
 
+Number = Annotated[int, Meta(ge=1, le=2**32 - 2)]
+"""Of a transponder."""
+
+
 class TransponderConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """What a target answers. ``number`` is what it calls itself; with the mode ``spoof`` that is somebody else's."""
 
-    number: Annotated[int, Meta(ge=1, le=2**32 - 2)]
+    number: Number
     mode: Literal["off", "on", "silent", "spoof"] | bool = "on"
     """A bare on or off is a truth value in YAML, and taken as such."""
     power_dbm: Annotated[float, Meta(ge=-50.0, le=70.0)] = 20.0
@@ -112,11 +116,17 @@ class SurroundingsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     patches: Annotated[tuple[PatchConfig, ...], Meta(max_length=100)] = ()
     spectra: Annotated[dict[Name, Spectrum], Meta(max_length=64)] = field(default_factory=dict)
     """Share of light that is given back on each channel, by name."""
+    friends: Annotated[tuple[Number, ...], Meta(max_length=64)] = ()
+    foes: Annotated[tuple[Number, ...], Meta(max_length=64)] = ()
+    """Whom the craft was told of before the flight, by the number of their transponders."""
 
 
 def check_surroundings(config: SurroundingsConfig, lines: Lines) -> None:
     """What a schema can't say. Raises ConfigError with the key below ``surroundings``."""
     names: list[str] = []
+    both = sorted(set(config.friends) & set(config.foes))
+    if both:
+        raise lines.error(["surroundings", "foes"], f"{both[0]} is a friend too; a transponder is one or the other")
 
     def named(name: str, spectrum: str | None, path: list[Any]) -> None:
         if name in names:

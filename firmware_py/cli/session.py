@@ -435,8 +435,14 @@ def _eyes_of(
     if mission.surroundings is None:
         return None
     from firmware_py.cli.rig_perception import RigPerception
+    from firmware_py.perception.config import load_perception
 
-    return RigPerception(profile, folder, dict(header), epoch_ns)
+    told = mission.surroundings
+    shipped = load_perception()
+    config = msgspec.structs.replace(
+        shipped, friends=(*shipped.friends, *told.friends), foes=(*shipped.foes, *told.foes)
+    )
+    return RigPerception(profile, folder, dict(header), epoch_ns, config)
 
 
 @cache

@@ -113,6 +113,8 @@ PUSH = {"from_s": 5, "to_s": 7, "acceleration_m_s2": [0, 0.1, 0]}
         (changed("targets", 0, transponder={"number": 5, "mode": "loud"}), "mode", "loud"),
         ({**AROUND, "spectra": {"grey": [0.3] * 9}}, "spectra", "10"),
         ({**AROUND, "spectra": {"grey": [1.3] + [0.3] * 9}}, "spectra", "1.0"),
+        ({**AROUND, "friends": [7], "foes": [7]}, "surroundings.foes", "7 is a friend too"),
+        ({**AROUND, "friends": [0]}, "friends", "1"),
         ({**AROUND, "clutter_per_frame": -1}, "clutter_per_frame", "0.0"),
         ({**AROUND, "targets": [{"name": f"t{i}", "position_m": [i, 0, 0]} for i in range(401)]}, "targets", "400"),
         (changed("targets", 1, position_m=[0, 0, float("nan")]), "surroundings.targets[1].position_m[2]", "float"),

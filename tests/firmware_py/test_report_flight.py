@@ -181,7 +181,8 @@ def _energy(t: float, array: float, busy: float, soc_b: float, soc_c: float) -> 
         "computer_c": None,
         "faults": [], "fault_trips": {}, "fault_worst": {}, "safe_reasons": [], "safe_open": [], "imu": "imu",
         "commands": {}, "guard_alerts": {}, "guard_rules": {}, "guard_active": {}, "guard_tracks": 0,
-        "guard_quality": None, "guard_left_out": {}, "start": 1, **dict.fromkeys((*LINK_CHANNELS, *PERCEPTION_CHANNELS)),
+        "guard_quality": None, "guard_left_out": {}, "start": 1,
+        **dict.fromkeys((*LINK_CHANNELS, *PERCEPTION_CHANNELS)),
     }
 
 

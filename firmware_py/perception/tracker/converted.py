@@ -41,7 +41,8 @@ _POLE = 1.0 / 16.0
 
 
 def bent(unsure_m2: Floats, expected: Expected, range_sigma_m: float) -> Bools | None:
-    """(n,) tracks for which the measured numbers bend too much; None if there is none. ``unsure_m2``: ``uncertainty``."""
+    """(n,) tracks for which the measured numbers bend too much; None if there is none. ``unsure_m2``: as of
+    ``uncertainty``."""
     across = expected.across
     limit = np.minimum(expected.values[0] * (_BOW * range_sigma_m), _POLE * across * across)
     much = unsure_m2 > limit
@@ -49,7 +50,7 @@ def bent(unsure_m2: Floats, expected: Expected, range_sigma_m: float) -> Bools |
 
 
 def uncertainty(numbers: Floats, rise: Rise | None = None) -> Floats:
-    """(n,) variance of a track's place in all directions together, m^2; with ``rise`` in the sensor's plane alone, where
+    """(n,) variance of a track's place in all directions together, m^2; with ``rise`` in the sensor's plane alone:
     what is not known of the height is in the expectation already."""
     total: Floats = numbers[_PLACE[0]] + numbers[_PLACE[1]]
     total += numbers[_PLACE[2]]

@@ -163,7 +163,8 @@ def rise_of(numbers: Floats, view: View) -> Rise:
     """How far out of the sensor's plane each track may be."""
     up = np.array((0.0, 0.0, 1.0)) if view.turn is None else view.turn[:, 2]
     covariance = numbers[COVARIANCE].reshape(6, 6, -1)
-    return Rise(np.einsum("i,ijn,j->n", up, covariance[:3, :3], up), np.einsum("i,ijn,j->n", up, covariance[3:, 3:], up))
+    place = np.einsum("i,ijn,j->n", up, covariance[:3, :3], up)
+    return Rise(place, np.einsum("i,ijn,j->n", up, covariance[3:, 3:], up))
 
 
 def expect(numbers: Floats, view: View, variances: Floats, rise: Rise | None = None) -> Expected:

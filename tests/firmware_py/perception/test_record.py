@@ -35,7 +35,8 @@ def written(path: Path) -> Path:
         record.add("/in", t_ns, CODEC.pack(motion(t_ns, float(second))))
         tracks = track_list([[10.0 - second, 0, 0, -1, 0, 0]], t_ns)
         record.add("/tracks", t_ns, pack_tracks(tracks))
-        record.add("/risk", t_ns, pack_columns(t_ns, {"track_id": tracks.track_id, "level": np.array([second], np.int8)}))
+        risk = {"track_id": tracks.track_id, "level": np.array([second], np.int8)}
+        record.add("/risk", t_ns, pack_columns(t_ns, risk))
     record.event(2 * NS, "THREAT_HIGH", "warning", "track 1")
     record.close()
     record.close()
@@ -54,7 +55,7 @@ def test_columns_come_back_as_they_were() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"\xa0", b"\x01", pack_columns(0, {"x": np.zeros(2)})])
 def test_bytes_that_are_no_track_list_are_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="no (track list|columns)"):
+    with pytest.raises(ValueError, match=r"no (track list|columns)"):
         read_tracks(data)
 
 

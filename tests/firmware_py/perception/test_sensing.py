@@ -138,7 +138,7 @@ def test_a_sensor_that_contradicts_the_others_is_named_counted_and_weighed_down(
     def contradictions(craft: PortCraft) -> set[str]:
         return {name for name in craft.told["perception_refused"] if name.startswith("contradicts_")}
 
-    good, far, turned = flown(0.0, 0.0), flown(1.0, 0.0), flown(0.0, 5.0)
+    good, far, turned = flown(0.0, 0.0), flown(2.0, 0.0), flown(0.0, 5.0)
     assert contradictions(good) == set()
     assert {words[0] for words in good.told["perception_sensors"].values()} == {"agrees"}
     assert contradictions(far) == {"contradicts_radar"}

@@ -19,6 +19,7 @@ from firmware_py.cli.rig_ground import GROUND_FAULTS, check_ground_fault
 from firmware_py.mission import FaultConfig
 from hal.profile import Profile
 from hil.rig import FAULTS, check_fault
+from hil.rig_faults_surroundings import SURROUNDINGS_FAULTS
 
 __all__ = ["catalogue", "families", "groups", "missing_kinds"]
 
@@ -121,9 +122,12 @@ FAMILIES = (
 
 
 def missing_kinds(entries: Mapping[str, Entry]) -> tuple[str, ...]:
-    """Faults of the rig that no entry starts; empty if the catalogue is whole."""
+    """Faults of the rig that no entry starts; empty if the catalogue is whole.
+
+    Faults of what is around the craft do nothing in the campaign's empty sky; scenarios fly them.
+    """
     used = {entry.kind for entry in entries.values()}
-    return tuple(kind for kind in FAULTS if kind not in used)
+    return tuple(kind for kind in FAULTS if kind not in used and kind not in SURROUNDINGS_FAULTS)
 
 
 def _world(profile: Profile) -> Iterator[Entry]:

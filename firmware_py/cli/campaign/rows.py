@@ -47,6 +47,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "dead.temps_": ("thermometer-lost",),
     "dead.rtd_": ("thermometer-lost",),
     "dead.radar": ("surroundings-lost",),
+    "dead.transponder": ("surroundings-lost",),
     **dict.fromkeys(("dead.dock_px", "dead.dock_nx", "dead.dock_py", "dead.dock_ny"), ("surroundings-lost",)),
     **dict.fromkeys(
         ("dead.mux", "dead.latch_", "dead.isolation", "dead.spectrum", "dead.tank", "dead.rtc", "dead.fram",

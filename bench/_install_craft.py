@@ -17,12 +17,13 @@ from bench._install_supervisor import Service, Supervisor
 
 __all__ = ["QIKI", "ProcessCraft"]
 
-QIKI = (sys.executable, "-m", "firmware_py.cli.main")
+QIKI = (sys.executable, "-m", "firmware_py.cli.start")
 RIG_READY_S = 30.0
 RIG_PRIORITY = 40
 """Below the flight's: chips do not wait for whatever else this machine does."""
 WATCHDOG_S = 1.0
 """WatchdogSec of the flight: half of what the replacement of a hung process may take."""
+PERCEPTION_WATCHDOG_S = 10.0
 
 
 class ProcessCraft:
@@ -74,6 +75,13 @@ class ProcessCraft:
         return self._supervisor.add(Service("recorder", [
             *QIKI, "record", "serve", "--port", str(self.ports["record"]), "--output", str(self.flights), *more,
         ], self.folder))
+
+    def perceive(self, *more: str, restart_s: float = 0.1) -> Service:
+        """Start the perception, which is started again after ``restart_s`` when it has died."""
+        return self._supervisor.add(Service("perception", [
+            *QIKI, "perception", "serve", "--port", str(self.ports["perception"]), "--board",
+            str(self.folder / "rig" / "board.yaml"), "--body", self._body, *more,
+        ], self.folder, PERCEPTION_WATCHDOG_S, restart_s))
 
     def process(self, name: str, command: Sequence[str]) -> Service:
         """Start another process beside them."""

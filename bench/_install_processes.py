@@ -34,7 +34,15 @@ description: Turns to and fro, so that valves are often open
 body: qiki-t
 board: qiki-rpi
 epoch: "2026-06-21T12:00:00Z"
-initial: {loads_off: [radar, nbl]}
+initial: {loads_off: [nbl]}
+surroundings:
+  clutter_per_frame: 0.5
+  targets:
+    - {name: runner, frame: craft, position_m: [120, 40, 2], velocity_m_s: [2, 0.5, 0], radius_m: 1,
+       rcs_dbsm: 5, type: drone}
+  obstacles:
+    - {name: rock, position_m: [-80, 66, 5], radius_m: 6, rcs_dbsm: 18}
+    - {name: boulder, position_m: [90, -70, 0], radius_m: 4, rcs_dbsm: 15}
 steps:
   - {name: boot, wait_for: Idle, timeout_s: 60}
   - {name: detumble, command: detumble, timeout_s: 60}
@@ -59,33 +67,36 @@ def _craft(steps: bool) -> Iterator[tuple[Supervisor, ProcessCraft]]:
     with tempfile.TemporaryDirectory(prefix="qk", dir="/tmp") as name, Supervisor() as supervisor:
         folder = Path(name)
         (folder / "turning.yaml").write_text(TURNING)
-        yield supervisor, ProcessCraft(supervisor, folder, steps=str(folder / "turning.yaml") if steps else None)
+        mission = str(folder / "turning.yaml")
+        yield supervisor, ProcessCraft(supervisor, folder, mission=mission, steps=mission if steps else None)
 
 
 def _costs(report: Report, window_s: float, starts: list[float]) -> None:
-    """Processor time and memory of flight, recorder and link while the craft turns."""
+    """Processor time and memory of all units while the craft turns and looks around."""
     with _craft(steps=True) as (supervisor, craft):
         recorder = craft.record("--keep-mb", "100")
         link = _link(craft)
+        perception = craft.perceive()
         flight = craft.fly("--cpu", FLY_CPU, priority=PRIORITY)
         _started(supervisor, flight, starts)
         supervisor.until(lambda: "Manoeuvre" in _said(flight), 60.0)
-        units = {"flight": flight, "recorder": recorder, "link": link}
+        units = {"flight": flight, "recorder": recorder, "link": link, "perception": perception}
         before, at = {name: cpu_seconds(unit.now.pid) for name, unit in units.items()}, monotonic()
         supervisor.run(window_s)
         passed = monotonic() - at
         share = {name: (cpu_seconds(unit.now.pid) - before[name]) / passed for name, unit in units.items()}
         report.add("CPU of flight at 200 Hz, one core", round(share["flight"], 3), "1", "manoeuvring, all ports served",
                    f"< {MOST_CPU:g}", share["flight"] < MOST_CPU)
-        for name in ("recorder", "link"):
+        for name in ("recorder", "link", "perception"):
             report.add(f"CPU of {name}", round(share[name], 3), "1", "of one core")
         memory = {name: resident_mb(unit.now.pid) for name, unit in units.items()}
         for name, megabytes in memory.items():
             report.add(f"resident memory of {name}", round(megabytes, 1), "MB")
         total = sum(memory.values())
-        report.add("resident memory of flight, recorder and link", round(total, 1), "MB", "shared pages count thrice",
+        report.add("resident memory of all units", round(total, 1), "MB", "shared pages count in each",
                    f"< {MOST_MB:g}", total < MOST_MB)
-        _crashes_beside(report, supervisor, flight, {"recorder": recorder, "link": link})
+        del units["flight"]
+        _crashes_beside(report, supervisor, flight, units)
 
 
 def _crashes_beside(report: Report, supervisor: Supervisor, flight: Service, others: dict[str, Service]) -> None:

@@ -31,6 +31,8 @@ class Start:
     ready_s: float | None = None
     signs: int = 0
     last_sign_s: float | None = None
+    watchdog_s: float | None = None
+    """How long it may be silent, by its own last word."""
     status: list[tuple[float, str]] = field(default_factory=list)
     ended_s: float | None = None
     code: int | None = None
@@ -151,7 +153,7 @@ class Service:
         if self._watchdog_s is None or start.ready_s is None:
             return False
         last_s = start.ready_s if start.last_sign_s is None else start.last_sign_s
-        return monotonic() - last_s > self._watchdog_s
+        return monotonic() - last_s > (self._watchdog_s if start.watchdog_s is None else start.watchdog_s)
 
     def _hear(self) -> None:
         while True:
@@ -166,6 +168,8 @@ class Service:
                 elif word == "WATCHDOG=1":
                     start.signs += 1
                     start.last_sign_s = at
+                elif word.startswith("WATCHDOG_USEC="):
+                    start.watchdog_s, start.last_sign_s = int(word[14:]) * 1e-6, at
                 elif word.startswith("STATUS="):
                     start.status.append((at, word[7:]))
 

@@ -18,10 +18,12 @@ from fdir.boot import ResetReason
 from fdir.codes import Code, Severity
 from fdir.facts import ComputerFacts
 from fdir.fault_table import FaultTable
+from fdir.modes import Motion
 from firmware_py.clock import Clock, Meter
 from firmware_py.commander import IDLE_DEADBAND_DEG
 from firmware_py.computer_health import ComputerHealth
 from firmware_py.energy.computer import ComputerPort
+from firmware_py.event_pace import EventPace
 from firmware_py.guard_watch import guard_rules_to_fly
 from firmware_py.journal import Journal
 from firmware_py.link_exchange import LinkExchange
@@ -31,13 +33,13 @@ from firmware_py.parameters_apply import applier
 from firmware_py.perception_exchange import PerceptionExchange
 from firmware_py.retained import Retained, memory_of
 from firmware_py.retained_faults import ChosenTable, Taken, fault_table_to_fly
-from firmware_py.scheduler import EventCode, Member, RateGroup, Scheduler, TimingSummary
+from firmware_py.scheduler import EventCode, Member, RateGroup, Scheduler, TimingSummary, in_phase
 from firmware_py.sd_notify import Notifier
 from firmware_py.tick import FlightSoftware
 from firmware_py.watchdogs import Watchdogs
 from hal.hardware import Hardware
 from hal.nonvolatile import Files
-from hal.profile import ConfigError, Profile
+from hal.profile import ConfigError, Profile, fitting_window_ms
 from hal.recovery import InlineWorker, Worker
 
 __all__ = ["RESTART_EXIT", "WIND_DOWN_NS", "Program", "fit_window"]
@@ -64,10 +66,8 @@ def fit_window(profile: Profile) -> Profile:
         ConfigError: no such window of at least 50 ms exists at this base rate.
     """
     rate = profile.board.rates.fast_hz
-    for window_ms in range(profile.body.propulsion.window_ms, 49, -1):
-        if window_ms * rate % 1000 == 0:
-            break
-    else:
+    window_ms = fitting_window_ms(profile.body.propulsion.window_ms, rate)
+    if window_ms is None:
         raise ConfigError(
             profile.board.board, None, "rates.fast_hz",
             f"is {rate}; no pulse window of 50..{profile.body.propulsion.window_ms} ms is a whole number of its ticks",
@@ -144,6 +144,8 @@ class Program:
             self.hardware.safety, self.hardware.propulsion, journal.event, linux=linux, manager=manager
         )
         self._health = health
+        self._excused = False
+        """The overrun stop that stands tripped in Boot."""
         self._starving_ns: int | None = None
         self._stuck = False
         members = [*self.software.members()]
@@ -155,9 +157,13 @@ class Program:
             members.append(Member("perception", self.eyes.step, RateGroup.FAST, 0, 1500, False))
         if health is not None:
             members.append(Member("computer health", self._look, RateGroup.SLOW, HEALTH_PHASE, 1000, False))
+        self._pace = EventPace(self._tell)
+        try:
+            table = in_phase((*members, *more_members), profile.board.rates)
+        except ValueError as error:
+            raise ConfigError(profile.board.board, None, "rates", str(error)) from None
         self.scheduler = Scheduler(
-            profile.board.rates, (*members, *more_members), clock, self._on_event,
-            self.software.on_overrun_stop, self.watchdogs.feed, meter, on_idle,
+            profile.board.rates, table, clock, self._on_event, self._overrun_stop, self.watchdogs.feed, meter, on_idle,
         )
 
     @property
@@ -175,6 +181,8 @@ class Program:
         self.scheduler.run_tick()
         self.watchdogs.hold(self.software.now_ns)
         self.software.late_ticks = self.scheduler.late_in_row
+        self._mind_boot(self.software.now_ns)
+        self._pace.step(self.software.now_ns)
         self._watch_members(self.software.now_ns)
         self.journal.end_tick(self.software.now_ns)
 
@@ -205,6 +213,7 @@ class Program:
         """
         now_ns = self.clock.now_ns()
         self.software.shut_valves(now_ns)
+        self._pace.flush()
         self.watchdogs.close(now_ns)
 
     def timing(self) -> TimingSummary:
@@ -216,6 +225,29 @@ class Program:
             # Should the look fail, what was true before is not known any more.
             self.software.computer = ComputerFacts()
             self.software.computer = self._health.step(now_ns)
+
+    def _overrun_stop(self, now_ns: int) -> None:
+        """20 late ticks in a row. In Boot nothing is armed yet and a slow computer has most to do: there the stop lasts
+        as long as the ticks are late, for to be started anew would only bring the same again."""
+        self._excused = self.software.supervisor.modes.motion is Motion.BOOT
+        if self._excused:
+            self.software.shut_valves(now_ns)
+        else:
+            self.software.on_overrun_stop(now_ns)
+
+    def _mind_boot(self, now_ns: int) -> None:
+        """Release a stop of Boot, or take it seriously when Boot ends with it."""
+        booting = self.software.supervisor.modes.motion is Motion.BOOT
+        if not booting:
+            self.watchdogs.boot_over(now_ns)
+        if not self._excused:
+            return
+        if self.scheduler.late_in_row == 0:
+            self._excused = False
+            self.scheduler.reset_overrun()
+        elif not booting:
+            self._excused = False
+            self.software.on_overrun_stop(now_ns)
 
     def _watch_members(self, now_ns: int) -> None:
         """A critical member that is stuck for a second ends the program: a new start may cure it, and where there is no
@@ -231,5 +263,8 @@ class Program:
             self.journal.event(now_ns, Code.RESTART_ORDERED, Severity.CRITICAL, "a critical member is stuck")
 
     def _on_event(self, code: str, *detail: str | int) -> None:
-        severity = SEVERITY.get(EventCode(code), Severity.INFO)
-        self.journal.event(self.clock.now_ns(), code, severity, " ".join(str(part) for part in detail))
+        # By deadlines, which a replay has too, and not by when in the tick it came.
+        self._pace.take(EventCode(code), detail, self.software.now_ns)
+
+    def _tell(self, code: EventCode, text: str) -> None:
+        self.journal.event(self.clock.now_ns(), code, SEVERITY.get(code, Severity.INFO), text)

@@ -2,7 +2,8 @@
 
 The protocol of sd_notify(3): lines ``NAME=value`` in one datagram to the socket that ``NOTIFY_SOCKET`` names; a name
 that begins with @ is abstract. ``WATCHDOG_USEC`` says how long the manager waits for ``WATCHDOG=1``, and
-``WATCHDOG_PID`` for whom (sd_watchdog_enabled(3)); half of that time is the pause that is advised.
+``WATCHDOG_PID`` for whom (sd_watchdog_enabled(3)); half of that time is the pause that is advised. The same name in a
+datagram changes how long the manager waits, from there on until this start ends.
 
 A datagram that is not taken is counted and given up: a manager that does not listen must not stop a flight.
 """
@@ -56,6 +57,7 @@ class Notifier:
             raise ValueError(f"watchdog_ns is {watchdog_ns}; above 0 is allowed")
         self._address: str | bytes = b"\0" + name[1:].encode() if name.startswith("@") else name
         self._send = datagram() if send is None else send
+        self.watchdog_ns = watchdog_ns
         self.period_ns = None if watchdog_ns is None else watchdog_ns // 2
         """Pause between two signs of life; ``None``: none is waited for."""
         self.failures = 0
@@ -88,6 +90,10 @@ class Notifier:
     def alive(self) -> bool:
         """One sign of life."""
         return self._tell("WATCHDOG=1")
+
+    def wait(self, wait_ns: int) -> bool:
+        """How long the manager is to wait for a sign of life from now on; above 0."""
+        return self._tell(f"WATCHDOG_USEC={max(1, wait_ns // 1000)}")
 
     def status(self, text: str) -> bool:
         """One line for people; line breaks become spaces."""

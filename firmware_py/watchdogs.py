@@ -10,6 +10,10 @@ heartbeat of the nodes  while a feed is at most 60 ms nodes shut, disarm and lea
 service manager         half of its time              it kills the program and starts it again
 ======================  ============================  =======================================================
 
+While the program boots the service manager is asked for more time: on a slow computer what comes right after the start
+may stall longer than a flight may hang, and to be killed for it would only bring the same start again. Valves do not
+depend on it: they are shut in Boot, and the first three watchdogs are the same at any time.
+
 Nothing here decides whether there was progress. ``feed`` is a hook of the scheduler and of nobody else.
 """
 
@@ -25,7 +29,7 @@ from fdir.codes import Code, Severity
 from firmware_py.sd_notify import Notifier
 from hal.safety import SafetyPlane
 
-__all__ = ["HOLD_NS", "LINUX_PERIOD_NS", "Heartbeat", "WatchdogCounters", "Watchdogs"]
+__all__ = ["BOOT_WAIT_NS", "HOLD_NS", "LINUX_PERIOD_NS", "Heartbeat", "WatchdogCounters", "Watchdogs"]
 
 SECOND = 1_000_000_000
 HOLD_NS = 60_000_000
@@ -33,6 +37,8 @@ HOLD_NS = 60_000_000
 with the nodes' own 100 ms, valves whose enable line should hang shut 160 ms after the last feed."""
 LINUX_PERIOD_NS = 2 * SECOND
 """Longest pause between two kicks of the kernel's watchdog; a third of its time-out if that is less."""
+BOOT_WAIT_NS = 10 * SECOND
+"""How long the service manager waits in Boot: the self-test gives up after eight seconds, and Boot is over then."""
 
 OnEvent = Callable[[int, Code, Severity, str], None]
 
@@ -86,6 +92,10 @@ class Watchdogs:
         self._linux_ns: int | None = None
         self._manager_ns: int | None = None
         self._ready = False
+        self._patient = False
+        """The service manager waits as in Boot."""
+        self._asked_ns: int | None = None
+        """When it was last told that Boot is over."""
         self._status = ""
         self._told: set[str] = set()
         heartbeat.set_heartbeat(False)
@@ -116,6 +126,16 @@ class Watchdogs:
             self._kick_linux(self._linux, now_ns)
         if self._manager is not None:
             self._tell_manager(self._manager, now_ns)
+
+    def boot_over(self, now_ns: int) -> None:
+        """Boot is over: the service manager waits as long as it was told by its own configuration. Call every tick; a
+        datagram that is not taken is tried again after as long as between two signs of life."""
+        manager = self._manager
+        if not self._patient or manager is None or manager.watchdog_ns is None or manager.period_ns is None:
+            return
+        if _due(self._asked_ns, now_ns, manager.period_ns):
+            self._asked_ns = now_ns
+            self._patient = not self._check(now_ns, manager, manager.wait(manager.watchdog_ns))
 
     def hold(self, now_ns: int) -> None:
         """Take the heartbeat away when the last feed is too old; once a tick, whatever became of its members."""
@@ -155,6 +175,8 @@ class Watchdogs:
     def _tell_manager(self, manager: Notifier, now_ns: int) -> None:
         if not self._ready:
             self._ready = True
+            if manager.watchdog_ns is not None and manager.watchdog_ns < BOOT_WAIT_NS:
+                self._patient = self._check(now_ns, manager, manager.wait(BOOT_WAIT_NS))
             self._check(now_ns, manager, manager.ready())
         if manager.period_ns is not None and _due(self._manager_ns, now_ns, manager.period_ns):
             self._manager_ns = now_ns

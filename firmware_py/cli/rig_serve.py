@@ -52,6 +52,8 @@ def serve(
         help="From when a mission's faults count: contact (a program has come) or start.")] = "contact",
     patience_ms: Annotated[int, typer.Option(
         min=1, max=1000, help="How long a program waits for an answer over a socket.")] = 50,
+    step_ms: Annotated[int, typer.Option(
+        min=1, max=10, help="Step of the world; longer ones leave a slow computer time for the flight program.")] = 1,
     priority: Annotated[int, typer.Option(
         min=0, max=99, help="FIFO priority of the rig, below that of the flight; 0: ordinary scheduling.")] = 0,
     headless: Annotated[bool, typer.Option("--headless", help="No line that follows what happens.")] = False,
@@ -70,7 +72,8 @@ def serve(
     try:
         chosen = load_mission(mission)
         profile = fit_window(load_profile(body or chosen.body, board or chosen.board))
-        served = _Served(profile, chosen, chosen.seed if seed is None else seed, folder.absolute(), patience_ms)
+        seed = chosen.seed if seed is None else seed
+        served = _Served(profile, chosen, seed, folder.absolute(), patience_ms, step_ms)
         served.prepare(bench, only, faults_from == "start")
         served.run(for_s, priority, quiet=headless or as_json, as_json=as_json)
     except ConfigError as error:
@@ -84,12 +87,13 @@ def serve(
 class _Served:
     """One run of the command."""
 
-    def __init__(self, profile: Any, mission: Any, seed: int, folder: Path, patience_ms: int) -> None:
+    def __init__(self, profile: Any, mission: Any, seed: int, folder: Path, patience_ms: int, step_ms: int) -> None:
         self._profile = profile
         self._mission = mission
         self._seed = seed
         self._folder = folder
         self._patience_ms = patience_ms
+        self._step_ms = step_ms
         self.left_out: list[str] = []
 
     def prepare(self, bench: Path | None, only: str | None, faults_at_once: bool) -> None:
@@ -100,6 +104,7 @@ class _Served:
         from hal.profile import ConfigError
         from hil.bus.gpio import SimGpioBus
         from hil.rig import Rig
+        from hil.serve.pace import MS, Pace
         from hil.serve.plan import BenchConfig, load_bench, plan
         from hil.serve.server import RigServer
         from hil.serve.sides import make_side
@@ -132,7 +137,8 @@ class _Served:
                       self._timeline.begin)
             for play in self._plan.plays
         ]
-        self._server = RigServer(rig, sides, time.monotonic_ns, self._timeline, self._truth)
+        pace = Pace(self._step_ms * MS, max(5, self._step_ms) * MS)
+        self._server = RigServer(rig, sides, time.monotonic_ns, self._timeline, self._truth, pace)
 
     def run(self, for_s: float | None, priority: int, quiet: bool, as_json: bool) -> None:
         """Serve until a signal or the end of the time. Raises OSError, DeviceError before anything is served."""

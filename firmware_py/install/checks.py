@@ -30,6 +30,10 @@ UNPACKED = 5
 """Unpacked wheels with byte code take up to so many times their size; 65 MB became 289 MB when this was measured."""
 TYPICAL_BYTES = 80_000_000
 """Of a wheelhouse that is not made yet."""
+LIBRARIES = ("libstdc++.so.6", "libgcc_s.so.1")
+"""What numpy's wheels need and do not bring. Debian's libstdc++6 depends on the package of the other one."""
+LIBRARY_FOLDERS = ("/usr/lib", "/lib", "/usr/lib64", "/lib64")
+"""Where they lie, or in a folder of the architecture's name below."""
 GROUPS = ("i2c", "spi", "gpio", "dialout")
 
 
@@ -55,8 +59,8 @@ class Subject:
 def all_checks(subject: Subject) -> list[Check]:
     """Every check, in the order in which they are worth mending."""
     made = [
-        check_rights(subject), check_wheelhouse(subject), check_interpreter(subject), check_source_only(subject),
-        check_space(subject), check_one_medium(subject),
+        check_rights(subject), check_wheelhouse(subject), check_interpreter(subject), check_libraries(subject),
+        check_source_only(subject), check_space(subject), check_one_medium(subject),
     ]
     if subject.system.live:
         made += [check_kernel(subject), check_systemd(subject), check_rest(subject), check_watchdog(subject)]
@@ -111,6 +115,21 @@ def check_interpreter(subject: Subject) -> Check:
     if not subject.system.at(python.path).exists():
         return Check(name, Status.FAIL, f"{found}: no such file", "install python3, or name another with --python")
     return Check(name, Status.PASS, found)
+
+
+def check_libraries(subject: Subject) -> Check:
+    """Shared libraries that wheels take from the system; a minimal one comes without the C++ library."""
+    folders = [Path(place) for place in LIBRARY_FOLDERS]
+    for place in LIBRARY_FOLDERS:
+        folders += [Path(place) / name for name in subject.system.names(place) if name.endswith("-linux-gnu")]
+    missing = [
+        library for library in LIBRARIES
+        if not any(subject.system.at(str(folder / library)).exists() for folder in folders)
+    ]
+    if not missing:
+        return Check("shared libraries", Status.PASS, ", ".join(LIBRARIES))
+    return Check("shared libraries", Status.FAIL, f"no {', '.join(missing)}: numpy does not load",
+                 "sudo apt install libstdc++6")
 
 
 def check_source_only(subject: Subject) -> Check:

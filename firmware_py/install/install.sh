@@ -8,6 +8,11 @@ here=$(dirname "$(readlink -f "$0")")
     exit 2
 }
 python=${PYTHON:-/usr/bin/python3}
+"$python" -c 'import ctypes
+for name in ("libstdc++.so.6", "libgcc_s.so.1"): ctypes.CDLL(name)' 2>/dev/null || {
+    echo "qiki: $python does not load libstdc++.so.6, which numpy needs: sudo apt install libstdc++6 python3-venv" >&2
+    exit 2
+}
 work=$(mktemp -d /var/tmp/qiki-install.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 "$python" -m venv "$work/venv" || {

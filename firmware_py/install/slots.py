@@ -102,7 +102,7 @@ def build(system: System, layout: Layout, plan: SlotPlan) -> None:
     for package in SOURCE_ONLY:
         if not plan.wheelhouse.has_wheel(package):
             _from_source(system, plan, site, package)
-    script = f"#!{slot}/bin/python\nimport sys\n\nfrom firmware_py.cli.main import main\n\nsys.exit(main())\n"
+    script = f"#!{slot}/bin/python\nimport sys\n\nfrom firmware_py.cli.start import main\n\nsys.exit(main())\n"
     system.write(f"{slot}/bin/qiki", script.encode(), 0o755)
     _units(system, layout, plan, site)
     for name, content in sorted(plan.config.items()):

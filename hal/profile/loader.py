@@ -24,7 +24,10 @@ from hal.profile.board import ROLE_BUSES, BoardConfig, DeviceConfig
 from hal.profile.body import BodyConfig
 from hal.profile.digest import hardware_profile_hash
 
-__all__ = ["ConfigError", "Lines", "Profile", "check_finite", "load_board", "load_body", "load_profile", "load_yaml"]
+__all__ = [
+    "ConfigError", "Lines", "Profile", "check_finite", "fitting_window_ms", "load_board", "load_body", "load_profile",
+    "load_yaml",
+]
 
 T = TypeVar("T")
 _PATH_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
@@ -35,6 +38,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's where it is there: ten times as fast, which a restarted craft waits for."""
 _DEEPEST = 64
 """Levels of nesting; no file of ours has ten."""
+_SHORTEST_WINDOW_MS = 50
 
 
 class ConfigError(Exception):
@@ -259,6 +263,12 @@ def load_profile(body: str, board: str) -> Profile:
     board_config, lines = _load_board(board)
     _check_fit(body_config, board_config, lines)
     return Profile(body_config, board_config, hardware_profile_hash(body_config, board_config))
+
+
+def fitting_window_ms(longest_ms: int, fast_hz: int) -> int | None:
+    """The longest pulse window of 50..``longest_ms`` that is a whole number of fast ticks; ``None``: there is none."""
+    windows = range(longest_ms, _SHORTEST_WINDOW_MS - 1, -1)
+    return next((window_ms for window_ms in windows if window_ms * fast_hz % 1000 == 0), None)
 
 
 def check_finite(config: Any, lines: Lines) -> None:
@@ -578,6 +588,13 @@ def _check_isolation(board: BoardConfig, lines: Lines) -> None:
 
 
 def _check_fit(body: BodyConfig, board: BoardConfig, lines: Lines) -> None:
+    fast_hz, longest_ms = board.rates.fast_hz, body.propulsion.window_ms
+    if fitting_window_ms(longest_ms, fast_hz) is None:
+        raise lines.error(
+            ["rates", "fast_hz"],
+            f"is {fast_hz}; no pulse window of {_SHORTEST_WINDOW_MS}..{longest_ms} ms (propulsion.window_ms of body "
+            f"{body.body}) is a whole number of its ticks; 50, 100, 200, 250, 400, 500 and 1000 are among the allowed",
+        )
     units = [device.name for device in board.devices if device.role == "imu"]
     if len(units) != 1:
         raise lines.error(["devices"], f"exactly one device with role imu is flown; found {len(units)}")

@@ -27,6 +27,9 @@ def image(tmp_path: Path) -> Path:
     (root / "etc").mkdir()
     (root / "usr/bin/python3.11").write_text("")
     (root / "usr/bin/python3").symlink_to("python3.11")
+    (root / "usr/lib64").mkdir()
+    for library in ("libstdc++.so.6", "libgcc_s.so.1"):
+        (root / "usr/lib64" / library).write_text("")
     return root
 
 

@@ -48,6 +48,31 @@ def test_every_base_rate_takes_the_tumble_out_in_ten_seconds(fast_hz: int) -> No
     assert timing.ticks == pytest.approx(craft.now_s * fast_hz, abs=2)
 
 
+@pytest.mark.parametrize(("fast_hz", "medium_hz", "slow_hz"), [(50, 10.0, 2.0), (100, 20.0, 2.0), (250, 25.0, 5.0)])
+def test_a_medium_period_of_fewer_ticks_than_the_table_was_made_for_is_flown(
+    fast_hz: int, medium_hz: float, slow_hz: float
+) -> None:
+    board = FIRST_FLIGHT.board
+    rates = msgspec.structs.replace(board.rates, fast_hz=fast_hz, medium_hz=medium_hz, slow_hz=slow_hz)
+    profile = FIRST_FLIGHT._replace(board=msgspec.structs.replace(board, rates=rates))
+    craft = Craft(profile=profile, rate=(radians(3.0), radians(-2.5), radians(2.5)))
+    craft.until(lambda: craft.motion == "Idle", max(5.0, 400 / fast_hz))
+    craft.order("detumble")
+    craft.run(10.0)
+    assert max(abs(degrees(rate)) for rate in craft.rig.truth().rate) < 0.25
+    assert craft.rig.checker.total == 0
+    runs = {member.name: member.runs / craft.now_s for member in craft.program.timing().members}
+    assert runs["guard"] == pytest.approx(medium_hz, rel=0.02)
+    assert runs["housekeeping"] == pytest.approx(slow_hz, rel=0.1)
+
+
+def test_rates_that_no_table_runs_at_are_refused_by_name() -> None:
+    rates = msgspec.structs.replace(FIRST_FLIGHT.board.rates, slow_hz=15.0)
+    profile = FIRST_FLIGHT._replace(board=msgspec.structs.replace(FIRST_FLIGHT.board, rates=rates))
+    with pytest.raises(ConfigError, match=r"rates.*15.0 Hz does not divide 20.0 Hz"):
+        Craft(profile=profile)
+
+
 def test_each_tick_of_a_window_expects_its_own_part_of_the_pulses() -> None:
     # 600 Hz: a period is no whole number of nanoseconds.
     craft = Craft(profile=at_rate(FIRST_FLIGHT, 600), rate=(radians(3.0), radians(-2.5), radians(2.5)))
@@ -133,6 +158,32 @@ def test_twenty_late_ticks_in_a_row_end_in_safe_with_the_watchdog_starved() -> N
     assert craft.hardware.safety.kicks == kicks
     assert "CPU_OVERRUN_STOP" in craft.codes
     assert not craft.rig.buses["gpio"].get(FIRST_FLIGHT.board.lines.valve_enable)
+
+
+def test_ticks_that_are_late_in_boot_stop_nothing_for_good() -> None:
+    craft = Craft(more_members=[Member("load", lambda _now: craft.clock.charge(load), RateGroup.FAST, 0, 9000, True)])
+    load = 6_000_000
+    craft.ticks(60)
+    assert craft.program.scheduler.stopped
+    assert craft.motion == "Boot"
+    load = 0
+    craft.ticks(1)
+    assert not craft.program.scheduler.stopped
+    told = [code for code in craft.codes if code.startswith("CPU_OVERRUN_")]
+    assert told == ["CPU_OVERRUN_STOP", "CPU_OVERRUN_RESET"]
+    craft.run(3.0)
+    assert craft.motion == "Idle"
+    assert not craft.software.supervisor.keeper.reasons
+
+
+def test_a_boot_that_ends_while_ticks_are_late_is_locked_out() -> None:
+    craft = Craft(more_members=[Member("load", lambda _now: craft.clock.charge(load), RateGroup.FAST, 0, 9000, True)])
+    load = 6_000_000
+    craft.software.self_test_limit_ns = SECOND
+    craft.run(2.0)
+    assert craft.motion == "SAFE"
+    assert craft.program.scheduler.stopped
+    assert "overrun-stop" in craft.software.supervisor.bank.active()
 
 
 def test_the_window_of_a_slow_board_stays_within_the_nodes_range() -> None:

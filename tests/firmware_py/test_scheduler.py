@@ -20,6 +20,7 @@ from firmware_py.scheduler import (
     MemberTiming,
     RateGroup,
     Scheduler,
+    in_phase,
 )
 from hal.profile import RateConfig
 
@@ -722,3 +723,21 @@ def test_values_beyond_the_last_bin_keep_the_exact_maximum() -> None:
 def test_a_percentile_outside_its_range_is_refused() -> None:
     with pytest.raises(ValueError, match="percentile"):
         Histogram().percentile_ns(101.0)
+
+
+# -- phases of a table at other rates
+
+
+def test_phases_that_fit_stay_and_others_are_brought_into_their_period() -> None:
+    table = (
+        Member("a", nothing, FAST, 0, 100, True), Member("b", nothing, MEDIUM, 4, 100, True),
+        Member("c", nothing, MEDIUM, 9, 100, False), Member("d", nothing, SLOW, 9, 100, False),
+    )
+    assert in_phase(table, RateConfig(fast_hz=200, medium_hz=20, slow_hz=2)) == table
+    fitted = in_phase(table, RateConfig(fast_hz=100, medium_hz=20, slow_hz=5))
+    assert [(member.name, member.phase) for member in fitted] == [("a", 0), ("b", 4), ("c", 4), ("d", 9)]
+    assert fitted[0] is table[0]
+    slow = in_phase(table, RateConfig(fast_hz=60, medium_hz=20, slow_hz=10))
+    assert [member.phase for member in slow] == [0, 1, 0, 3]
+    with pytest.raises(ValueError, match="does not divide"):
+        in_phase(table, RateConfig(fast_hz=100, medium_hz=30, slow_hz=2))

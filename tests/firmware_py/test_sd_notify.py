@@ -46,8 +46,11 @@ def listener(place: Path) -> Iterator[Listener]:
 
 def test_every_word_is_one_datagram(place: Path, listener: Listener) -> None:
     notifier = Notifier(str(place / "notify"))
-    assert [notifier.ready(), notifier.alive(), notifier.status("Idle"), notifier.stopping()] == [True] * 4
-    assert listener.words() == ["READY=1", "WATCHDOG=1", "STATUS=Idle", "STOPPING=1"]
+    told = [
+        notifier.ready(), notifier.alive(), notifier.wait(10_000_000_000), notifier.status("Idle"), notifier.stopping(),
+    ]
+    assert told == [True] * 5
+    assert listener.words() == ["READY=1", "WATCHDOG=1", "WATCHDOG_USEC=10000000", "STATUS=Idle", "STOPPING=1"]
     assert (notifier.failures, notifier.last_error) == (0, "")
 
 

@@ -15,7 +15,7 @@ from fdir.codes import Code, Severity
 from firmware_py.clock import SimClock
 from firmware_py.scheduler import Member, RateGroup, Scheduler
 from firmware_py.sd_notify import Notifier
-from firmware_py.watchdogs import HOLD_NS, LINUX_PERIOD_NS, WatchdogCounters, Watchdogs
+from firmware_py.watchdogs import BOOT_WAIT_NS, HOLD_NS, LINUX_PERIOD_NS, WatchdogCounters, Watchdogs
 from hal.profile.board import RateConfig
 from tests.firmware_py import rig_craft
 
@@ -249,7 +249,7 @@ def test_the_manager_hears_ready_once_and_then_signs_of_life_at_half_of_its_time
     bench = Bench(manager=manager)
     assert manager.words == []
     bench.feed(0, 20, 480, 499, 500, 980, 1000)
-    assert manager.words == ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]
+    assert manager.words == ["WATCHDOG_USEC=10000000", "READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]
     assert bench.dogs.counters.manager_signs == 3
 
 
@@ -265,12 +265,48 @@ def test_a_deaf_manager_is_counted_and_told_once_and_nothing_else_suffers() -> N
     bench = Bench(manager=manager)
     manager.deaf = True
     bench.feed(0, 500, 1000)
-    assert bench.dogs.counters.manager_failures == 4
+    assert bench.dogs.counters.manager_failures == 5
     assert bench.dogs.counters.manager_signs == 0
     assert [event[1:] for event in bench.events] == [
         (Code.WATCHDOG_REFUSED, Severity.WARNING, "service manager: Connection refused")
     ]
     assert len(bench.safety.kicks) == 3
+
+
+def test_the_manager_waits_longer_in_boot_and_as_it_was_told_from_then_on() -> None:
+    manager = Manager(1000)
+    bench = Bench(manager=manager)
+    bench.dogs.boot_over(0)
+    assert manager.words == [], "nothing was asked for yet"
+    bench.feed(0)
+    assert manager.words[:2] == [f"WATCHDOG_USEC={BOOT_WAIT_NS // 1000}", "READY=1"]
+    bench.feed(500)
+    bench.dogs.boot_over(600 * MS)
+    bench.dogs.boot_over(620 * MS)
+    assert manager.words[3:] == ["WATCHDOG=1", "WATCHDOG_USEC=1000000"]
+
+
+def test_a_manager_that_does_not_hear_that_boot_is_over_is_told_again() -> None:
+    manager = Manager(1000)
+    bench = Bench(manager=manager)
+    bench.feed(0)
+    del manager.words[:]
+    manager.deaf = True
+    for t_ms in (20, 40, 519):
+        bench.dogs.boot_over(t_ms * MS)
+    assert bench.dogs.counters.manager_failures == 1
+    manager.deaf = False
+    bench.dogs.boot_over(520 * MS)
+    bench.dogs.boot_over(2000 * MS)
+    assert manager.words == ["WATCHDOG_USEC=1000000"]
+
+
+def test_a_manager_that_is_patient_enough_is_not_asked_to_wait() -> None:
+    manager = Manager(30_000)
+    bench = Bench(manager=manager)
+    bench.feed(0)
+    bench.dogs.boot_over(20 * MS)
+    assert manager.words == ["READY=1", "WATCHDOG=1"]
 
 
 def test_a_status_is_sent_when_it_changes() -> None:

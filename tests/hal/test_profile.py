@@ -209,6 +209,8 @@ def test_geometry_that_cannot_do_six_degrees_of_freedom_is_refused(tmp_path) -> 
         ("  usb0:", "  gpio2: {kind: gpio, device: other}\n  usb0:", "buses", "exactly one gpio bus"),
         ("medium_hz: 20", "medium_hz: 100", "rates.medium_hz", "at most a third"),
         ("slow_hz: 2}", "slow_hz: 0.001}", "rates.slow_hz", "allowed"),
+        ("fast_hz: 200, medium_hz: 20, slow_hz: 2", "fast_hz: 333, medium_hz: 33.3, slow_hz: 3.33", "rates.fast_hz",
+         "is 333; no pulse window of 50..250 ms"),
         ("bus: can0, address: 0x10", "bus: can0, address: 0", "address", "no node id"),
         ("address: 0x70, rate_hz: 0", "address: 0x70, mux: mux, channel: 1, rate_hz: 0", "mux", "not supported"),
         ("role: imu\n    bus: spi0", "role: imu\n    bus: i2c_a", "bus", "a device with role imu is on spi"),

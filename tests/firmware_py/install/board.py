@@ -205,6 +205,10 @@ def new_board(root: Path) -> Board:
         (root / name).mkdir(parents=True)
     (root / "usr/bin/python3.11").write_text("")
     (root / "usr/bin/python3").symlink_to("python3.11")
+    for name in ("libstdc++.so.6", "libgcc_s.so.1"):
+        path = root / "usr/lib/aarch64-linux-gnu" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"library")
     (root / "var/lib/qiki/flights/one.mcap").write_bytes(b"a flight")
     (root / "etc/group").write_text("root:x:0:\ni2c:x:1:\nspi:x:2:\ngpio:x:3:\n")
     for node in ("i2c-1", "i2c-3", "i2c-6", *(f"spidev0.{n}" for n in range(2)), *(f"spidev1.{n}" for n in range(5)),

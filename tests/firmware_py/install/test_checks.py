@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import os
+import subprocess
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from firmware_py.doctor import Status
+from firmware_py.install import checks
 from firmware_py.install.checks import Subject, all_checks, needs_of, refusals
 from firmware_py.install.slots import Interpreter
 from firmware_py.install.system import Ran
@@ -83,6 +87,31 @@ def test_a_node_that_comes_with_the_module_is_no_reason(subject: Subject, board:
 def test_what_does_not_fit_is_refused(subject: Subject, changed, name: str, step: str) -> None:
     found = failed(subject, **changed)
     assert step in found[name]
+
+
+@pytest.mark.parametrize("library", ["libstdc++.so.6", "libgcc_s.so.1"])
+def test_a_system_without_the_libraries_of_the_wheels_is_refused(subject: Subject, board: Board, library: str) -> None:
+    path = board.at(f"/usr/lib/aarch64-linux-gnu/{library}")
+    path.unlink()
+    assert failed(subject) == {"shared libraries": "sudo apt install libstdc++6"}
+    board.write(f"/usr/lib64/{library}", b"library")
+    assert failed(subject) == {}
+
+
+def test_the_script_of_a_wheelhouse_names_the_library_before_anything_is_made(tmp_path: Path) -> None:
+    script = tmp_path / "install.sh"
+    script.write_bytes((Path(checks.__file__).parent / "install.sh").read_bytes())
+    digest = hashlib.sha256(script.read_bytes()).hexdigest()
+    (tmp_path / "SHA256SUMS").write_text(f"{digest}  install.sh\n")
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\ncase "$2" in *libstdc++*) exit 1;; esac\necho "$@" >> "$0.ran"\n')
+    python.chmod(0o755)
+    ran = subprocess.run(["sh", str(script)], env={**os.environ, "PYTHON": str(python)}, capture_output=True, text=True,
+                         check=False)
+    assert ran.returncode == 2
+    assert "apt install libstdc++6" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not (tmp_path / "python.ran").exists()
 
 
 def test_no_space(subject: Subject, board: Board) -> None:

@@ -15,6 +15,8 @@ from hal.profile import load_board, load_profile
 from tests.firmware_py.bench_terminal import BOARD, qiki, shown
 from tests.firmware_py.served_rig import ServedRig
 
+pytestmark = pytest.mark.alone
+
 MISSION = """
 schema_version: 1
 mission: bring-up

@@ -30,6 +30,8 @@ from hal.transports import OpenBuses, open_buses
 from tests.firmware_py.bench_terminal import qiki
 from tests.firmware_py.served_rig import ServedRig
 
+pytestmark = pytest.mark.alone
+
 NS = 1_000_000_000
 TICK_NS = 5_000_000
 PATIENCE = ("--patience-ms", "1000")

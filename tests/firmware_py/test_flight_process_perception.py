@@ -19,7 +19,7 @@ from fdir.codes import Code
 from firmware_py.recorder.reader import read_flight
 from firmware_py.recorder.shelf import Shelf
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 NS = 1_000_000_000
 AWAY_S = 6.0

@@ -15,7 +15,7 @@ from statistics import median
 from time import monotonic
 
 from bench._install_craft import QIKI, ProcessCraft
-from bench._install_supervisor import Service, Supervisor, cpu_seconds, resident_mb
+from bench._install_supervisor import Service, Supervisor, cpu_seconds, resident_mb, share_mb
 from bench.harness import Report
 
 __all__ = ["measure"]
@@ -92,8 +92,9 @@ def _costs(report: Report, window_s: float, starts: list[float]) -> None:
         memory = {name: resident_mb(unit.now.pid) for name, unit in units.items()}
         for name, megabytes in memory.items():
             report.add(f"resident memory of {name}", round(megabytes, 1), "MB")
-        total = sum(memory.values())
-        report.add("resident memory of all units", round(total, 1), "MB", "shared pages count in each",
+        each = sum(memory.values())
+        total = sum(share_mb(unit.now.pid) for unit in units.values())
+        report.add("resident memory of all units", round(total, 1), "MB", f"{each:.1f} with shared pages in each",
                    f"< {MOST_MB:g}", total < MOST_MB)
         del units["flight"]
         _crashes_beside(report, supervisor, flight, units)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
 
-__all__ = ["Service", "Start", "Supervisor", "cpu_seconds", "resident_mb"]
+__all__ = ["Service", "Start", "Supervisor", "cpu_seconds", "resident_mb", "share_mb"]
 
 STEP_S = 0.005
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -239,5 +239,13 @@ def resident_mb(pid: int) -> float:
     """Resident memory of a process now, MB; what it shares with others is counted in full."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines():
         if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise ProcessLookupError(pid)
+
+
+def share_mb(pid: int) -> float:
+    """What a process adds to the memory in use, MB: a page that n processes share counts a nth in each (proc(5), Pss)."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii", errors="replace").splitlines():
+        if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024 / 1e6
     raise ProcessLookupError(pid)

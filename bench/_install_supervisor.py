@@ -244,7 +244,7 @@ def resident_mb(pid: int) -> float:
 
 
 def share_mb(pid: int) -> float:
-    """What a process adds to the memory in use, MB: a page that n processes share counts a nth in each (proc(5), Pss)."""
+    """What a process adds to the memory in use, MB: of a page that n share each has a nth (proc(5), Pss)."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii", errors="replace").splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024 / 1e6

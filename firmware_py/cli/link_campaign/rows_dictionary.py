@@ -160,11 +160,12 @@ def _slow(data: bytes) -> bool:
 
 # -- row 13: who may what
 
-_VIEWER = "file_list ping"
+_VIEWER = "file_list ping perception_query"
 _CONTROLLER = (
     "idle detumble hold slew sun_track translate brake safe emission disarm burn boost_burn burn_stop rendezvous "
     "recover load dock_power sensor_profile param_set param_activate param_rollback emcon nbl_send telemetry_rate "
-    "file_send file_suspend file_resume file_cancel sequence_load sequence_start sequence_stop"
+    "file_send file_suspend file_resume file_cancel sequence_load sequence_start sequence_stop "
+    "evade perception_mode threat_acknowledge"
 )
 _ENGINEER = (
     "override_arm override_fire load_clear monitor_reset_counters nbl_set channel_create channel_close file_delete "

@@ -286,10 +286,10 @@ def _initrd(kernel: GuestKernel, command: str) -> bytes:
     init = INIT.format(modules=" ".join(Path(p).name for p in order), command=command, result=RESULT)
     files = {"init": init.encode(), "bin/busybox": kernel.busybox.read_bytes()}
     files |= {f"modules/{Path(p).name}": (folder / p).read_bytes() for p in order}
-    return _cpio(("bin", "modules", "proc", "sys", "dev", "root"), files)
+    return cpio(("bin", "modules", "proc", "sys", "dev", "root"), files)
 
 
-def _cpio(folders: Sequence[str], files: dict[str, bytes]) -> bytes:
+def cpio(folders: Sequence[str], files: dict[str, bytes]) -> bytes:
     """An archive as the kernel takes it (Documentation/driver-api/early-userspace/buffer-format.rst)."""
     out = io.BytesIO()
     entries = [(name, 0o040755, b"") for name in folders] + [(name, 0o100755, data) for name, data in files.items()]

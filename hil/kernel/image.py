@@ -46,6 +46,7 @@ DISK_BYTES = 3 << 30
 COMMON_TOOLS = {
     "apt-get": "apt", "dpkg-deb": "dpkg", "mke2fs": "e2fsprogs", "depmod": "kmod", "gcc": "gcc", "make": "make",
     "flex": "flex", "bison": "bison", "bc": "bc", "xz": "xz-utils", "strip": "binutils",
+    "taskset": "util-linux",
 }
 QEMU_TOOLS = {
     "amd64": {"qemu-system-x86_64": "qemu-system-x86"},

@@ -1,7 +1,7 @@
 """Faults of a whole computer, one function each: what is done, what must happen, and how long it took.
 
 Standard library only. Times are of the machine's steady clock, which the clock of the day does not move; whether valves
-are open is the rig's word, at its own steps of 1 ms.
+are open is the rig's word, at its own steps.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hil.kernel.inside_host import (
@@ -32,9 +33,19 @@ from hil.kernel.inside_host import (
 
 __all__ = ["FAULT_CHECKS"]
 
+Answer = tuple[float | None, str]
 PATIENCE_S = 60.0
 LINES = 40_000
-BROKEN = "firmware_py/cli/fly.py"
+MOST_STARTS = 3
+"""Starts that did not last, before the next one: five in a row would end in SAFE (fdir/boot.py)."""
+SELDOM_S = 0.25
+"""Between two looks at units beside: a look is a program of its own, and costs them the guest's processor."""
+STATE = Path("/var/lib/qiki")
+LOST_ADAPTER = 1 << 2
+"""The module's third adapter: magnetometer and temperatures."""
+PERCEPTION = "qiki-perception.service"
+BROKEN = "firmware_py/flight_process.py"
+"""Only the flight program takes it; the command line, which installs, does not."""
 KEPT = (Path("/etc/qiki/board.yaml"), Path("/etc/qiki/body.yaml"), Path("/etc/qiki/mission.yaml"))
 
 
@@ -75,12 +86,12 @@ def replace_flight() -> tuple[float, str]:
 
 def kill_recorder() -> tuple[float, str]:
     """SIGKILL to the recorder."""
-    flight, recorder = _flying(), process_of(RECORDER)
-    os.kill(recorder, signal.SIGKILL)
-    back = until("another recorder runs", lambda: process_of(RECORDER) not in (0, recorder), PATIENCE_S)
-    time.sleep(1.0)
-    _unmoved(flight)
-    return back, show(RECORDER, "ActiveState")["ActiveState"]
+    return _kill_beside(RECORDER)
+
+
+def kill_perception() -> tuple[float, str]:
+    """SIGKILL to perception."""
+    return _kill_beside(PERCEPTION)
 
 
 def lose_can() -> tuple[float, str]:
@@ -102,9 +113,9 @@ def lose_spi() -> tuple[float, str]:
 
 
 def lose_i2c() -> tuple[float, str]:
-    """Nobody answers the adapters for 2 s: each transfer runs into the kernel's time-out."""
-    rig = process_of("qiki-rig.service")
-    return _lose(lambda: os.kill(rig, signal.SIGSTOP), lambda: os.kill(rig, signal.SIGCONT), 2.0)
+    """One adapter of three hangs for 2 s: each transfer on it runs into the kernel's time-out."""
+    hung = Path("/sys/module/busim/parameters/i2c_hung")
+    return _lose(lambda: hung.write_text(str(LOST_ADAPTER)), lambda: hung.write_text("0"), 2.0)
 
 
 def fill_disk() -> tuple[float, str]:
@@ -184,23 +195,25 @@ def no_realtime() -> tuple[float, str]:
 
 def bad_update() -> tuple[float, str]:
     """A version whose flight program ends at once is installed the ordinary way."""
+    _stand_by()
     before, kept = os.readlink("/opt/qiki/current"), [_digest(path) for path in KEPT]
     black_boxes = len(list(Path("/var/lib/qiki/flights").rglob("*.mcap")))
     house = _broken_wheelhouse()
-    words = ("--board", str(SHARE / "board.yaml"), "--body", "bench-12kg", "--mission", str(SHARE / "mission.yaml"))
+    words = ("--board", str(SHARE / "board.yaml"), "--body", "bench-12kg", "--mission", str(KEPT[2]))
     flight = process_of(FLIGHT)
     marker = Path("/opt/qiki/keep/trial.json")
     install = _Beside("sh", str(house / "install.sh"), *words)
     until("the new version is on trial", lambda: marker.exists() or install.over(), 1200.0, 0.05)
     began = time.monotonic()
-    until("the verdict", lambda: not marker.exists(), PATIENCE_S, 0.1)
-    _await_idle()
+    until("the verdict", lambda: not marker.exists(), 2.0 * PATIENCE_S, SELDOM_S)
+    _flying()
     took = time.monotonic() - began
     code = install.wait()
     shutil.rmtree(house)
     verdict = json.loads(Path("/opt/qiki/keep/verdict.json").read_text())
     if verdict["good"] or os.readlink("/opt/qiki/current") != before or code == 0:
-        raise CheckFailed(f"verdict {verdict}, now {os.readlink('/opt/qiki/current')}, installer ended with {code}")
+        now = os.readlink("/opt/qiki/current")
+        raise CheckFailed(f"verdict {verdict}, now {now}, installer ended with {code}: {install.said}")
     if [_digest(path) for path in KEPT] != kept or process_of(FLIGHT) in (0, flight):
         raise CheckFailed("files of the owner changed, or the program was not started anew")
     if len(list(Path("/var/lib/qiki/flights").rglob("*.mcap"))) < black_boxes:
@@ -217,6 +230,7 @@ class _Beside:
     def __init__(self, *words: str) -> None:
         import subprocess
 
+        self.said = ""
         self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def over(self) -> bool:
@@ -224,10 +238,9 @@ class _Beside:
         return self._process.poll() is not None
 
     def wait(self) -> int:
-        """Its exit code; its last words are in the journal."""
+        """Its exit code; afterwards ``said`` has its last words."""
         out, _ = self._process.communicate(timeout=300.0)
-        for line in out.splitlines()[-12:]:
-            print(line, flush=True)  # noqa: T201 - the journal of this unit
+        self.said = " / ".join(out.splitlines()[-6:])[-500:]
         return self._process.returncode
 
 
@@ -235,6 +248,31 @@ def _flying() -> int:
     """Process of the flight program once it is in a mode that it can stay in."""
     until("the flight program flies", lambda: flight_mode() not in (None, "Boot"), PATIENCE_S)
     return process_of(FLIGHT)
+
+
+def _fresh() -> None:
+    """A fault before may have left the craft in SAFE, which a restart keeps, and starts in a row end there: begin
+    without that history, in Idle."""
+    text = show(FLIGHT, "StatusText").get("StatusText", "")
+    starts = re.search(r"start (\d+)", text)
+    if flight_mode() not in (None, "Boot", "SAFE") and starts is not None and int(starts[1]) <= MOST_STARTS:
+        return
+    _begin_anew()
+
+
+def _stand_by() -> None:
+    """A mission that ends in Idle: the installer replaces no program that manoeuvres."""
+    steps = [line for line in KEPT[2].read_text().splitlines() if not line.startswith("  - {name: ") or "Idle" in line]
+    KEPT[2].write_text("\n".join(steps).replace("stay_s: 6}", "stay_s: 3000}") + "\n")
+    _begin_anew()
+
+
+def _begin_anew() -> None:
+    run("systemctl", "stop", FLIGHT, timeout_s=60.0)
+    for path in (*STATE.glob("slot*.bin"), STATE / "life.json"):
+        path.unlink(missing_ok=True)
+    run("systemctl", "start", FLIGHT, timeout_s=120.0)
+    _await_idle()
 
 
 def _other(before: int) -> bool:
@@ -249,6 +287,22 @@ def _unmoved(flight: int) -> None:
     """The same process flies, and its watchdog is fed."""
     if process_of(FLIGHT) != flight or flight_mode() in (None, "Boot"):
         raise CheckFailed(f"the flight program was {flight}, is {show(FLIGHT, 'MainPID', 'StatusText', 'Result')}")
+
+
+def _kill_beside(unit: str) -> tuple[float, str]:
+    """Kill what runs beside the flight program; how long until it is active again."""
+    flight, before = _flying(), process_of(unit)
+    if not before:
+        raise CheckFailed(f"{unit} does not run: {show(unit, 'ActiveState', 'Result')}")
+    os.kill(before, signal.SIGKILL)
+
+    def back() -> bool:
+        return process_of(unit) not in (0, before) and show(unit, "ActiveState").get("ActiveState") == "active"
+
+    took = until(f"{unit} is active again", back, PATIENCE_S, SELDOM_S)
+    time.sleep(1.0)
+    _unmoved(flight)
+    return took, f"flight {flight_mode()}, restarts {show(unit, 'NRestarts').get('NRestarts')}"
 
 
 def _lose(take: object, give: object, for_s: float) -> tuple[float, str]:
@@ -330,9 +384,19 @@ def _broken_files(source: zipfile.ZipFile) -> Iterator[tuple[str, bytes]]:
         yield name, b"raise SystemExit(1)\n" if name == BROKEN else data
 
 
+def _from_idle(fault: Callable[[], Answer]) -> Callable[[], Answer]:
+    def check() -> Answer:
+        _fresh()
+        return fault()
+
+    return check
+
+
 FAULT_CHECKS = {
-    "kill-flight": kill_flight, "hang-flight": hang_flight, "replace-flight": replace_flight,
-    "kill-recorder": kill_recorder, "lose-can": lose_can, "lose-spi": lose_spi, "lose-i2c": lose_i2c,
-    "fill-disk": fill_disk, "fill-journal": fill_journal, "clock-jump": clock_jump, "no-realtime": no_realtime,
-    "bad-update": bad_update,
+    name: _from_idle(fault) for name, fault in {
+        "kill-flight": kill_flight, "hang-flight": hang_flight, "replace-flight": replace_flight,
+        "kill-recorder": kill_recorder, "kill-perception": kill_perception, "lose-can": lose_can,
+        "lose-spi": lose_spi, "lose-i2c": lose_i2c, "fill-disk": fill_disk, "fill-journal": fill_journal,
+        "clock-jump": clock_jump, "no-realtime": no_realtime, "bad-update": bad_update,
+    }.items()
 }

@@ -1,4 +1,4 @@
-"""Checks of a boot that flies: units, mission, rate, memory and processor, as the guest's own tools show them.
+"""Checks of a boot that flies: units, mission, rate and memory, as the guest's own tools show them.
 
 Standard library only; what is true comes from the rig's log, not from the program that flies.
 """
@@ -15,7 +15,6 @@ from hil.kernel.inside_host import (
     FLIGHT,
     CheckFailed,
     flight_mode,
-    process_of,
     show,
     truth_rows,
     until,
@@ -32,9 +31,6 @@ QUIET_S = 8.0
 TURN_DEG = 20.0
 NEAR_DEG = 6.0
 RAD = 57.29577951308232
-PROCESSOR_S = 5.0
-TICKS_PER_S = 100
-"""Unit of times in /proc (sysconf(_SC_CLK_TCK) is 100 on every Linux that matters here)."""
 
 
 def await_flight(limit_s: float) -> float:
@@ -92,14 +88,6 @@ def resources() -> tuple[float, str]:
         if total:
             parts[name] = total / 1000.0
     return sum(parts.values()), ", ".join(f"{name} {size:.0f} MB" for name, size in parts.items())
-
-
-def processor() -> tuple[float, str]:
-    """Processor time of the flight program over some seconds."""
-    number = process_of(FLIGHT)
-    first, began = _cpu_s(number), time.monotonic()
-    time.sleep(PROCESSOR_S)
-    return (_cpu_s(number) - first) / (time.monotonic() - began), f"{_hz()} Hz"
 
 
 def _active(unit: str) -> bool:
@@ -164,11 +152,6 @@ def _pss_kb(process: int) -> int:
     return int(found[1]) if found else 0
 
 
-def _cpu_s(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
-
-
 FLIGHT_CHECKS = {
-    "boot": boot, "units": units, "mission": mission, "rate": rate, "resources": resources, "processor": processor,
+    "boot": boot, "units": units, "mission": mission, "rate": rate, "resources": resources,
 }

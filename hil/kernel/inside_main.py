@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hil.kernel.inside_faults import FAULT_CHECKS
 from hil.kernel.inside_flight import FLIGHT_CHECKS, await_flight
-from hil.kernel.inside_host import SHARE, CheckFailed, flight_mode, run, say, show, until
+from hil.kernel.inside_host import FLIGHT, SHARE, CheckFailed, flight_mode, run, say, show, until
 from hil.kernel.inside_install import INSTALL_CHECKS, prepare
 
 __all__ = ["main"]
@@ -52,7 +52,9 @@ def _do(job: Mapping[str, object]) -> None:
         say(kept=_keep_record())
     elif job["boot"] == "cut":
         await_flight(LONGEST_S)
-        say(flying=True)
+        began_s = int(show(FLIGHT, "ExecMainStartTimestampMonotonic")["ExecMainStartTimestampMonotonic"]) / 1e6
+        until("a black box of this start grows", lambda: _black_box() is not None, 120.0, 0.5)
+        say(flying=True, flown_s=time.monotonic() - began_s, black_box=_black_box())
         until("the power is cut", lambda: False, LONGEST_S)
     elif job["boot"] == "again":
         say(flying_s=await_flight(LONGEST_S), mode=flight_mode())
@@ -100,6 +102,19 @@ def _keep_record() -> list[str]:
     return names
 
 
+def _black_box() -> str | None:
+    """The black box that this start of the computer has begun, as :func:`_keep_record` names it."""
+    began = time.time() - float(Path("/proc/uptime").read_text().split()[0])
+    found = [path for path in Path("/var/lib/qiki/flights").rglob("*.mcap") if path.stat().st_mtime > began]
+    return f"{found[0].parent.name}-{found[0].name}" if found and found[0].stat().st_size else None
+
+
+def _identity(name: str) -> str:
+    """What a watchdog calls itself; nothing where the kernel doesn't tell it in sysfs."""
+    path = Path("/sys/class/watchdog") / name / "identity"
+    return path.read_text() if path.exists() else ""
+
+
 def _hang() -> None:
     """Arm the watchdog and feed it no more, as a board whose programs all hang."""
     import fcntl
@@ -108,7 +123,7 @@ def _hang() -> None:
     run("modprobe", "softdog", check=False)
     run("modprobe", "i6300esb", check=False)
     nodes = sorted(Path("/dev").glob("watchdog[0-9]*"))
-    hardware = [n for n in nodes if "6300" in (Path("/sys/class/watchdog") / n.name / "identity").read_text()]
+    hardware = [node for node in nodes if "6300" in _identity(node.name)]
     run("systemctl", "stop", "qiki.target", "qiki-flight.service", check=False)
     node = os.open(str((hardware or nodes)[-1]), os.O_WRONLY)
     fcntl.ioctl(node, 0xC0045706, bytearray(struct.pack("i", WATCHDOG_S)))

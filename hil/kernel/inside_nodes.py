@@ -44,7 +44,7 @@ ConditionPathExists=/opt/qiki/current
 Type=exec
 ExecStartPre=/bin/rm -f /run/qiki-rig/board.yaml
 ExecStart=/opt/qiki/current/bin/qiki rig serve --board {folder}/board.yaml --bench {folder}/bench.yaml \
---mission {folder}/mission.yaml --folder /run/qiki-rig --priority 60 --headless --json
+--mission {folder}/mission.yaml --folder /run/qiki-rig --priority 60 --step-ms 5 --headless --json
 ExecStartPost=/bin/sh -c 'until [ -e /run/qiki-rig/board.yaml ]; do sleep 0.1; done'
 TimeoutStartSec=120
 LimitRTPRIO=99
@@ -53,6 +53,12 @@ OOMScoreAdjust=-900
 
 [Install]
 WantedBy=multi-user.target
+"""
+
+FLIGHT_DROP_IN = """\
+# A guest's processor is shared with the chips of the rig and is slower than a board's: its program starts slower too.
+[Service]
+WatchdogSec=5
 """
 
 
@@ -100,6 +106,9 @@ def install_units(share: Path, board: bytes, root: Path = Path("/")) -> None:
         link = wants / name
         link.unlink(missing_ok=True)
         link.symlink_to(f"../{name}")
+    drop_in = system / "qiki-flight.service.d/80-guest.conf"
+    drop_in.parent.mkdir(parents=True, exist_ok=True)
+    drop_in.write_text(FLIGHT_DROP_IN)
     if root == Path("/"):
         subprocess.run(["systemctl", "daemon-reload"], check=True)
 

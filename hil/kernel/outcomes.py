@@ -27,7 +27,8 @@ class Outcome:
         """As plain values."""
         return {
             "check": self.check.name, "what": self.check.what, "held": self.held, "limit": self.limit,
-            "measured": self.measured, "unit": self.check.unit, "seen": self.seen, "cached": self.cached,
+            "board": self.check.board, "measured": self.measured, "unit": self.check.unit, "seen": self.seen,
+            "cached": self.cached,
         }
 
     def __str__(self) -> str:
@@ -49,14 +50,15 @@ def judged(check: Check, arch: str, record: Mapping[str, object], cached: bool =
 
 def table(outcomes: Collection[Outcome], wanted: Collection[Check]) -> str:
     """All checks as text: what must happen, limit, measured, verdict; those that were not run are named."""
-    rows = [("check", "limit", "measured", "", "what must happen")]
+    rows = [("check", "limit", "of a board", "measured", "", "what must happen")]
     for outcome in outcomes:
         verdict = ("held" if outcome.held else "FAILED") + (" (kept)" if outcome.cached else "")
         limit = "" if outcome.limit is None else f"{_figure(outcome.limit)} {outcome.check.unit}"
         measured = "" if outcome.measured is None else f"{_figure(outcome.measured)} {outcome.check.unit}"
-        rows.append((outcome.check.name, limit, measured, verdict, outcome.check.what))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = ["  ".join([*(row[i].ljust(widths[i]) for i in range(4)), row[4]]).rstrip() for row in rows]
+        board = "" if outcome.check.board is None else f"{_figure(outcome.check.board)} {outcome.check.unit}"
+        rows.append((outcome.check.name, limit, board, measured, verdict, outcome.check.what))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = ["  ".join([*(row[i].ljust(widths[i]) for i in range(5)), row[5]]).rstrip() for row in rows]
     ran = {outcome.check.name for outcome in outcomes}
     missing = [check.name for check in wanted if check.name not in ran]
     lines += [f"not run: {', '.join(missing)}"] if missing else []

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,8 +33,13 @@ __all__ = ["Rig", "main"]
 INSIDE = Path(__file__).resolve().parent
 FILES = INSIDE / "guest_files"
 BOOT_LIMIT_S = 300.0
-CUT_AFTER_S = 6.0
-HANG_LIMIT_S = 60.0
+CUT_AFTER_S = 10.0
+LAST_ROW = """
+import sys
+from firmware_py.recorder.reader import read_flight
+flight = read_flight(sys.argv[1])
+print((flight.end_ns or 0) / 1e9, "; ".join(flight.damage))
+"""
 
 
 class Rig:
@@ -171,9 +177,12 @@ class Rig:
 
     def _qiki(self, *words: str) -> subprocess.CompletedProcess[str]:
         """The project's command line on this machine, as a program of its own."""
-        program = [sys.executable, "-c", "from firmware_py.cli.main import main; main()"]
-        return subprocess.run([*program, *words], cwd=self._work, capture_output=True, text=True, check=False,
-                              env=os.environ | {"PYTHONPATH": str(ROOT)})
+        return self._run("from firmware_py.cli.main import main; main()", *words)
+
+    def _run(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """A Python program of the project on this machine."""
+        return subprocess.run([sys.executable, "-c", program, *words], cwd=self._work, capture_output=True, text=True,
+                              check=False, env=os.environ | {"PYTHONPATH": str(ROOT)})
 
     def _copy(self, disk: Path) -> Path:
         target = self._work / f"disk-{len(list(self._work.glob('disk-*')))}.ext4"
@@ -230,10 +239,13 @@ class Rig:
         """Power cut some seconds into a flight, then another start from the same disk."""
         volatile = self.arch != "uml"
         self._job("cut", ())
+        flown_s, name = 0.0, ""
         with self._guest(image, disk, volatile) as guest:
             for said in guest.follow(BOOT_LIMIT_S * self._factor):
                 if said.record.get("flying"):
                     time.sleep(CUT_AFTER_S)
+                    flown_s = float(said.record["flown_s"]) + CUT_AFTER_S
+                    name = str(said.record["black_box"])
                     guest.cut_power()
                     break
         self._job("again", ())
@@ -247,17 +259,22 @@ class Rig:
         held = "what was never flushed was lost" if volatile else "the disk kept what it was handed"
         after = after or {"ok": False, "measured": None, "seen": "it did not fly again"}
         self._note("power-cut", after | {"seen": f"{after['seen']}; {held}"})
-        self._note("cut-record", self._cut_record(names))
+        self._note("cut-record", self._cut_record(name, name in names, flown_s))
 
-    def _cut_record(self, names: Sequence[str]) -> dict[str, object]:
-        """The black box that the cut left: how much of the flight's last seconds is missing."""
-        if not names:
-            return {"ok": False, "measured": None, "seen": "no black box was found"}
-        done = self._qiki("report", str(self._share / "flights" / names[0]))
+    def _cut_record(self, name: str, kept: bool, flown_s: float) -> dict[str, object]:
+        """The black box that the cut left: how much of the flight's last seconds is missing.
+
+        ``flown_s`` is the age of the program's process at the cut, which its start of some seconds is part of.
+        """
+        if not kept:
+            return {"ok": False, "measured": None, "seen": f"{name or 'the black box'} is gone"}
+        done = self._run(LAST_ROW, str(self._share / "flights" / name))
         if done.returncode:
             return {"ok": False, "measured": None, "seen": done.stderr.strip()[-200:]}
-        said = (done.stderr.strip().splitlines() or ["whole"])[-1][-120:]
-        return {"ok": True, "measured": None, "seen": f"{names[0]}: {said}"}
+        end, _, damage = done.stdout.strip().partition(" ")
+        last_s = float(end)
+        seen = f"{name} ends at {last_s:.1f} s of at most {flown_s:.1f} s; {damage or 'whole'}"
+        return {"ok": True, "measured": flown_s - last_s, "seen": seen}
 
     def _hang(self, image: Image, disk: Path) -> None:
         """The watchdog ends a guest whose programs no longer feed it."""
@@ -315,6 +332,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.list:
         sys.stdout.writelines(f"{check.name:16} {check.what}\n" for check in CHECKS)
         return 0
+    # Whoever ends this ends its guest with it.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(2))
     began = time.monotonic()
 
     def tell(line: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hil.kernel.guest import GuestError, _cpio
+from hil.kernel.guest import GuestError, cpio
 from hil.kernel.packages import Packages, call
 from hil.kernel.rig_modules import build_for_headers, build_for_uml, closure, unpack_source, version_of
 
@@ -162,4 +162,4 @@ def _first(tree: Path, busybox: Path) -> bytes:
     order = closure((tree / "modules.dep").read_text(), FIRST)
     files = {"init": first_init([Path(path).name for path in order]).encode(), "bin/busybox": busybox.read_bytes()}
     files |= {f"modules/{Path(path).name}": (tree / path).read_bytes() for path in order}
-    return _cpio(("bin", "modules", "proc", "sys", "dev", "root"), files)
+    return cpio(("bin", "modules", "proc", "sys", "dev", "root"), files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hil.kernel.boot import Guest, command_line, read_line
+from hil.kernel.boot import Guest, command_line, preference, read_line
 from hil.kernel.guest import GuestError
 from hil.kernel.image import Image
 from hil.kernel.inside_table import CHECKS, chosen, limit_of
@@ -66,6 +67,19 @@ def test_a_volatile_disk_is_a_network_disk_and_user_mode_linux_has_none() -> Non
 )
 def test_only_lines_for_the_host_are_read(line: str, found: dict[str, object] | None) -> None:
     assert read_line(line) == found
+
+
+def test_user_mode_linux_gets_one_processor_and_emulators_all() -> None:
+    assert preference("arm64") == preference("amd64") == []
+    words = preference("uml")
+    assert words[:2] == ["taskset", "--cpu-list"]
+    assert int(words[2]) in os.sched_getaffinity(0)
+
+
+def test_all_of_a_user_mode_guest_runs_on_its_processor(tmp_path: Path) -> None:
+    kernel = script(tmp_path, """printf '@ {"processors": %s}\\n' $(nproc)""")
+    with Guest(image("uml", kernel), tmp_path / "disk", tmp_path, tmp_path, lambda: 0.0) as guest:
+        assert next(guest.follow(20.0)).record == {"processors": 1}
 
 
 def script(folder: Path, text: str) -> Path:
@@ -201,8 +215,8 @@ def test_names_of_checks_are_unique_and_boots_known() -> None:
 
 
 def test_limits_of_what_a_processor_does_are_wider_where_it_is_emulated() -> None:
-    assert limit_of(BY_NAME["kill-flight"], "uml") == 3.0
-    assert limit_of(BY_NAME["kill-flight"], "arm64") == 30.0
+    assert limit_of(BY_NAME["kill-flight"], "uml") == 15.0
+    assert limit_of(BY_NAME["kill-flight"], "arm64") == 150.0
     assert limit_of(BY_NAME["resources"], "arm64") == 300.0
     assert limit_of(BY_NAME["boot"], "arm64") == 60.0
     assert limit_of(BY_NAME["units"], "uml") is None
@@ -211,7 +225,7 @@ def test_limits_of_what_a_processor_does_are_wider_where_it_is_emulated() -> Non
 @pytest.mark.parametrize(
     ("record", "held"),
     [
-        ({"ok": True, "measured": 2.9}, True), ({"ok": True, "measured": 3.1}, False),
+        ({"ok": True, "measured": 14.9}, True), ({"ok": True, "measured": 15.1}, False),
         ({"ok": True, "measured": None}, False), ({"ok": False, "measured": 0.1}, False),
         ({"ok": True, "measured": True}, False), ({}, False),
     ],
@@ -231,6 +245,7 @@ def test_the_table_names_what_failed_and_what_was_not_run() -> None:
     ]
     text = table(outcomes, chosen("boot,kill-flight,mission"))
     assert "12.3 s" in text
+    assert re.search(r"15 s +3 s", text), "a board's figure beside the guest's limit"
     assert "kill-flight: valves stayed open" in text
     assert "not run: mission" in text
 

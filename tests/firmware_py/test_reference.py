@@ -250,7 +250,8 @@ def test_commands_that_guides_name_exist() -> None:
                 assert words[0] in command.commands, (page.name, line)
                 command, words = command.commands[words[0]], words[1:]
             known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-            assert {word for word in words if word.startswith("--")} <= known | {"--help"}, (page.name, line)
+            given = {word.partition("=")[0] for word in words if word.startswith("--")}
+            assert given <= known | {"--help"}, (page.name, line)
             named += 1
     assert named > 30
 
@@ -320,7 +321,7 @@ def test_the_scenario_guide_names_every_key_figure_and_fault() -> None:
 
 
 def test_the_guide_s_scenario_loads_with_its_further_faults(tmp_path: Path) -> None:
-    scenario, faults = blocks(SCENARIO, "yaml")
+    scenario, faults, surroundings = blocks(SCENARIO, "yaml")
     path = tmp_path / "my-flight.yaml"
     path.write_text(scenario, encoding="utf-8")
     assert check_expectations(load_mission(str(path)).expect) == []
@@ -331,6 +332,8 @@ def test_the_guide_s_scenario_loads_with_its_further_faults(tmp_path: Path) -> N
     for fault in loaded.faults:
         if fault.kind != "cpu_late":
             rig.inject(fault.kind, fault.parameters)()
+    path.write_text(scenario + "\n" + surroundings, encoding="utf-8")
+    assert "tug" in [target.name for target in load_mission(str(path)).surroundings.targets]
 
 
 def test_the_guide_s_ground_station_loads(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from typing import Annotated, Literal, NamedTuple
 from msgspec import Meta, Struct
 
 from drivers.bus.protocol import CanBus, CanFrame
+from drivers.configuration_watch import ConfigurationWatch
 from drivers.device import NOWHERE, Codec, Oracle, OracleKind, Place, Register, whole
 from drivers.errors import Cause, DeviceError
 from drivers.samples import RadarObject, RadarScan
@@ -68,8 +69,6 @@ LONG_END, LAT_END, VLONG_END, VLAT_END = 0x1FFF, 0x7FF, 0x3FF, 0x1FF
 MAX_DISTANCE_LSB_M = 2
 LONGEST_CYCLE_NS = 500_000_000
 """A cut scan that is older when the next one begins is dropped; a cycle lasts 72 ms."""
-STATES_TO_OBEY = 2
-"""Reports of the state that may still show the old configuration."""
 
 DYNAMIC_PROPERTIES = (
     "moving", "stationary", "oncoming", "stationary candidate", "unknown", "crossing stationary", "crossing moving",
@@ -363,7 +362,9 @@ class Device:
         self._objects: list[RadarObject] = []
         self._ids: set[int] = set()
         self._empty: RadarScan | None = None
-        self._states_left: int | None = None
+        self._configuration = ConfigurationWatch(
+            "output", "max distance", "power", "sort", "quality", "extended", "sensitivity"
+        )
         self._fault: tuple[Cause, str] | None = None
 
     @property
@@ -374,7 +375,7 @@ class Device:
     def configuration_frames(self) -> tuple[CanFrame, ...]:
         """What to send at start; from then on the state must show this configuration."""
         wanted = self._settings
-        self._states_left = STATES_TO_OBEY
+        self._configuration.ordered()
         data = encode_configuration(
             max_distance_m=wanted.max_distance_m, power=wanted.power_reduction_db // 3, output=OutputType.OBJECTS,
             quality=wanted.quality, extended=wanted.extended, sort=_SORTS[wanted.sort], store=False, relay=False,
@@ -479,8 +480,6 @@ class Device:
             return Cause.IMPLAUSIBLE, f"the radar reports {', '.join(state.faults)}"
         if state.sensor_id != self._sensor:
             return Cause.WRONG_ID, f"sensor id {state.sensor_id} in the frames of sensor {self._sensor}"
-        if self._states_left is None:
-            return None
         wanted = self._settings
         ordered = (
             OutputType.OBJECTS, wanted.max_distance_m, wanted.power_reduction_db // 3, _SORTS[wanted.sort],
@@ -490,17 +489,8 @@ class Device:
             state.output, state.max_distance_m, state.power, state.sort, state.quality, state.extended,
             state.high_sensitivity,
         )
-        if shown == ordered:
-            self._states_left = 0
-        elif self._states_left:
-            self._states_left -= 1
-            # What was found lost stays lost until it is seen right again.
-            return self._fault if self._fault is not None and self._fault[0] is Cause.RESET else None
-        else:
-            names = ("output", "max distance", "power", "sort", "quality", "extended", "sensitivity")
-            wrong = [name for name, is_, should in zip(names, shown, ordered, strict=True) if is_ != should]
-            return Cause.RESET, f"configuration was lost: {', '.join(wrong)}"
-        return None
+        lost = self._configuration.lost(shown, ordered)
+        return None if lost is None else (Cause.RESET, lost)
 
     def _refuse_if_faulty(self) -> None:
         if self._fault is not None:

@@ -29,6 +29,7 @@ from msgspec import Meta, Struct
 
 from drivers.bus.protocol import CanBus, CanFrame
 from drivers.checksum import crc16_ccitt_false
+from drivers.configuration_watch import ConfigurationWatch
 from drivers.device import NOWHERE, Codec, Oracle, OracleKind, Place, Register, whole
 from drivers.errors import Cause, DeviceError
 from drivers.samples import TransponderReply, TransponderSample
@@ -48,8 +49,6 @@ HEADER, MEASURED, IDENTITY, CONFIGURATION, STATE = range(5)
 """Offsets of the frames' ids."""
 VERSION = 1
 MAX_REPLIES = 32
-STATES_TO_OBEY = 2
-"""Reports of the state that may still show the old configuration."""
 LONGEST_ROUND_NS = 2_000_000_000
 
 NS_PER_MS = 1_000_000
@@ -199,7 +198,7 @@ class Device:
         self._heard_ns = 0
         self._halves: dict[int, tuple[Measured, bytes]] = {}
         self._replies: dict[int, TransponderReply] = {}
-        self._states_left: int | None = None
+        self._configuration = ConfigurationWatch("period", "interrogate")
         self._fault: tuple[Cause, str] | None = None
 
     @property
@@ -209,7 +208,7 @@ class Device:
 
     def configuration_frames(self) -> tuple[CanFrame, ...]:
         """What to send at start; from then on the state must show this configuration."""
-        self._states_left = STATES_TO_OBEY
+        self._configuration.ordered()
         data = encode_configuration(self._settings.period_ms, self._settings.interrogate)
         return (CanFrame(self._base + CONFIGURATION, data),)
 
@@ -307,17 +306,9 @@ class Device:
             return Cause.IMPLAUSIBLE, f"the receiver reports a fault of its {', '.join(state.faults)}"
         if state.unit != self._unit:
             return Cause.WRONG_ID, f"unit {state.unit} in the frames of unit {self._unit}"
-        if self._states_left is None:
-            return None
-        if (state.period_ms, state.interrogate) == (self._settings.period_ms, self._settings.interrogate):
-            self._states_left = 0
-        elif self._states_left:
-            self._states_left -= 1
-            # What was found lost stays lost until it is seen right again.
-            return self._fault if self._fault is not None and self._fault[0] is Cause.RESET else None
-        else:
-            return Cause.RESET, "configuration was lost"
-        return None
+        wanted = self._settings
+        lost = self._configuration.lost((state.period_ms, state.interrogate), (wanted.period_ms, wanted.interrogate))
+        return None if lost is None else (Cause.RESET, lost)
 
 
 CODECS: tuple[Codec, ...] = (

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from drivers import ars408
 from drivers.ars408 import Device, OutputType, Settings, SortIndex
 from drivers.bus.protocol import CanFrame
+from drivers.configuration_watch import STATES_TO_OBEY
 from drivers.errors import Cause, DeviceError
 from drivers.samples import RadarScan
 from tests.drivers.scripted import CanPort, cause_of, error_of, published
@@ -443,7 +444,7 @@ def test_a_lost_configuration_is_a_reset_and_silence_until_it_is_seen_right_agai
 def test_a_configuration_that_is_never_obeyed_is_a_reset() -> None:
     radar = Radar(max_distance_m=1200)
     list(radar.device.initialise())
-    for _ in range(ars408.STATES_TO_OBEY):
+    for _ in range(STATES_TO_OBEY):
         radar.say(0x201, STATE_WELL)
     assert "max distance" in error_of(radar.say, 0x201, STATE_WELL).detail
 

@@ -6,8 +6,6 @@ sensors, identities, contested detections) costs nothing otherwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,12 +19,13 @@ from firmware_py.perception.tracker.gating import Pairs, candidates, compare
 from firmware_py.perception.tracker.marks import refresh
 from firmware_py.perception.tracker.measurement import Expected, Rise, View, expect, rise_of, view_of
 from firmware_py.perception.tracker.motion import Motion
+from firmware_py.perception.tracker.report import Tally
 from firmware_py.perception.tracker.scan import Scan, scan
 from firmware_py.perception.tracker.sensors import Patience, Sensor, in_view
 from firmware_py.perception.tracker.store import Number, Store, Word
 from firmware_py.perception.tracker.update import correct, correct_shared
 
-__all__ = ["Engine", "Tally"]
+__all__ = ["Engine"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,27 +35,6 @@ _ATTRACTION = 30.0
 """Log-likelihood ratio of the same identity: more than any numbers inside the gate."""
 
 _NEVER_NS = -(2**62)
-
-
-@dataclass(slots=True)
-class Tally:
-    """Counts while a frame is worked on; as in ``FrameReport``."""
-
-    unusable: int = 0
-    culled_detections: int = 0
-    clipped: int = 0
-    associated: int = 0
-    unassociated: int = 0
-    conflicts: int = 0
-    clusters: int = 0
-    shared: int = 0
-    clashes: int = 0
-    doubled: int = 0
-    born: int = 0
-    confirmed: int = 0
-    dropped: int = 0
-    lost: int = 0
-    culled: int = 0
 
 
 class Engine:

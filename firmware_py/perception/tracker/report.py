@@ -7,7 +7,7 @@ from enum import StrEnum, unique
 
 from msgspec import Struct
 
-__all__ = ["Counters", "FrameReport", "Outcome", "SensorHealth"]
+__all__ = ["Counters", "FrameReport", "Outcome", "SensorHealth", "Tally"]
 
 
 @unique
@@ -64,15 +64,9 @@ class FrameReport(Struct, frozen=True, gc=False):
 
 
 @dataclass(slots=True)
-class Counters:
-    """Sums of the reports since the start, by name."""
+class Tally:
+    """Counts while a frame is worked on; as in ``FrameReport``."""
 
-    frames: int = 0
-    late_replayed: int = 0
-    refused_too_late: int = 0
-    refused_duplicate: int = 0
-    refused_unknown_sensor: int = 0
-    detections: int = 0
     unusable: int = 0
     culled_detections: int = 0
     clipped: int = 0
@@ -88,6 +82,18 @@ class Counters:
     dropped: int = 0
     lost: int = 0
     culled: int = 0
+
+
+@dataclass(slots=True)
+class Counters(Tally):
+    """Sums of the reports since the start, by name."""
+
+    frames: int = 0
+    late_replayed: int = 0
+    refused_too_late: int = 0
+    refused_duplicate: int = 0
+    refused_unknown_sensor: int = 0
+    detections: int = 0
     replayed: int = 0
 
     def add(self, report: FrameReport) -> FrameReport:

@@ -15,9 +15,9 @@ from firmware_py.perception.observation import NO_ID, Frame
 from firmware_py.perception.tracker import health
 from firmware_py.perception.tracker.clusters import solver
 from firmware_py.perception.tracker.config import TrackerConfig
-from firmware_py.perception.tracker.engine import Engine, Tally
+from firmware_py.perception.tracker.engine import Engine
 from firmware_py.perception.tracker.motion import Motion
-from firmware_py.perception.tracker.report import Counters, FrameReport, Outcome, SensorHealth
+from firmware_py.perception.tracker.report import Counters, FrameReport, Outcome, SensorHealth, Tally
 from firmware_py.perception.tracker.ring import BEGINNING_NS, Begun, Entry, Key, Ring
 from firmware_py.perception.tracker.sensors import Sensor, prepare
 from firmware_py.perception.tracker.snapshot import take_tracks

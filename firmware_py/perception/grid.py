@@ -188,7 +188,7 @@ class OccupancyGrid:
         inside &= np.einsum("ij,ij->i", way, way) >= max(self._config.min_range_m / cell_m, 1e-9) ** 2
         self.rejected += len(good) - int(inside.sum())
         start, way, hits = start[inside], way[inside], hits[good][inside]
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             # 1e-9 of a cell short of the far walls, so that no end lies in a cell beyond them.
             room = np.where(way > 0.0, (shape - 1e-9 - start) / way, np.where(way < 0.0, -start / way, np.inf))
         share = np.clip(room.min(axis=1, initial=np.inf), 0.0, 1.0)

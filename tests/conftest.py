@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from fdir.facts import CraftLimits, Facts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+# The same examples in every run, so that a commit that passes once passes always; --hypothesis-profile default looks on.
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 # A run of the tests in a shell's background ignores SIGINT, and so would each program that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -36,4 +36,5 @@ def shares(
         if still:
             break
     wanted = weight * heard
-    return wanted / (1.0 + np.bincount(track, wanted, tracks)[track])
+    share: Floats = wanted / (1.0 + np.bincount(track, wanted, tracks)[track])
+    return share / np.maximum(np.bincount(detection, share, detections), 1.0)[detection]

@@ -16,7 +16,8 @@ from fdir.facts import CraftLimits, Facts
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# The same examples in every run, so that a commit that passes once passes always; --hypothesis-profile default looks on.
+# The same examples in every run, so that a commit that passes once passes always.
+# To look for new ones: --hypothesis-profile default.
 settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["INSTALL_EPILOG", "UNINSTALL_EPILOG", "install", "uninstall"]
 
 REFUSED, NOT_WELL = 2, 1
-LOCK = "/run/lock/qiki-install.lock"
+UMASK = 0o022
+"""Every user of the service has to read what root installs, whatever root's own habit is."""
+LOCK = "/run/qiki-install.lock"
 INSTALL_EPILOG = (
     "Examples:\n\n  sudo sh wheelhouse/arm64-py3.11/install.sh --board my-board.yaml --body my-body.yaml\n\n"
     "  sudo qiki install --wheelhouse wheelhouse/arm64-py3.11 --dry-run\n\n  sudo qiki install --back"
@@ -71,6 +74,7 @@ def install(
     from firmware_py.install.wheelhouse import WheelhouseError
     from hal.profile import ConfigError
 
+    os.umask(UMASK)
     system, layout = HostSystem(root), _layout(prefix)
     if not system.at("/").is_dir():
         _refuse(f"{root} is no folder", "give the tree of an image")
@@ -233,6 +237,7 @@ def uninstall(
     from firmware_py.install.trials import trial_of
     from firmware_py.install.uninstaller import uninstall as take_away
 
+    os.umask(UMASK)
     system, layout = HostSystem(root), _layout(prefix)
     trial = trial_of(system, layout)
     try:

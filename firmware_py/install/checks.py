@@ -267,15 +267,15 @@ def check_buses(subject: Subject) -> list[Check]:
     for check in check_board(subject.board, subject.machine):
         found = re.match(r"bus (\w+)", check.name)
         bus = subject.board.buses[found.group(1)] if found else None
-        if check.status is Status.PASS or bus is None:
+        if bus is not None and bus.kind == "can" and ":" in bus.device:
+            judged.append(Check(check.name, Status.WARN, f"{bus.device} is on a network, no interface of the kernel",
+                                "the flight unit has no network: give it one in a drop-in, or use SocketCAN"))
+        elif check.status is Status.PASS or bus is None:
             judged.append(check)
         elif bus.kind == "i2c" and subject.system.at(f"/sys/bus/i2c/devices/{Path(bus.device).name}").exists():
             judged.append(Check(check.name, Status.PASS, "adapter is there, its node comes with i2c-dev"))
         elif bus.kind == "can" and check.found.endswith("is down"):
             judged.append(Check(check.name, Status.PASS, f"{check.found}; qiki-can@{bus.device} brings it up"))
-        elif bus.kind == "can" and not bus.device.isalnum():
-            judged.append(Check(check.name, Status.WARN, f"{bus.device} is no interface of the kernel",
-                                "the flight unit has no network: give it one in a drop-in, or use SocketCAN"))
         else:
             status = Status.WARN if subject.anyway else Status.FAIL
             step = "; ".join(filter(None, (hint(subject.system, bus) or check.next_step, _ANYWAY)))

@@ -192,13 +192,14 @@ class Installer:
             "new": slot, "old": old, "version": version, "files": kept, "accept": accept, "complete": False,
         }
         self._system.folder(self._layout.keep)
+        # Before anything else changes: no version starts on trial without a judge, wherever power fails.
+        self._first_keep(slot)
         self._trial.begin(marker)
         try:
             notes = self._write_files(changes)
             if old != slot:
                 self._trial.switch(slot)
             self._link(slot)
-            self._first_keep(slot)
             self._announce()
             self._system.sync()
             if not (start and self._system.live):

@@ -13,6 +13,7 @@ The rig plays everything, on sockets, pseudo-terminals and UDP, unless a bench f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -158,10 +159,9 @@ class _Check:
     def place(self, name: str, kind: str, on: str) -> None:
         """Refuse a place where such a bus can't be played."""
         path: list[str | int] = ["buses", name, "at"]
-        module = "gpio-sim" if kind == "gpio" else "busim"
-        if kind in ("i2c", "spi", "gpio") and not on.startswith(("unix:///", f"{module}:")):
-            where = f"unix:///PATH, or in a guest on {module}:NAME"
-            raise self.error(path, f"{name} is {kind}; the rig plays it on {where}")
+        guest, pattern = ("gpio-sim:LABEL", r"gpio-sim:.+") if kind == "gpio" else ("busim:NUMBER", r"busim:[0-9]{1,3}")
+        if kind in ("i2c", "spi", "gpio") and not (on.startswith("unix:///") or re.fullmatch(pattern, on)):
+            raise self.error(path, f"{name} is {kind}; the rig plays it on unix:///PATH, or in a guest on {guest}")
         if kind == "serial" and not on.startswith("/"):
             raise self.error(path, f"{name} is serial; the rig plays it on a port such as /dev/ttyUSB7")
         if kind == "can" and "/" in on and "://" not in on:

@@ -6,6 +6,7 @@ is refused and counted; an owner who goes away in the middle of anything leaves 
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -85,10 +86,13 @@ class SocketSide:
     # -- Side
 
     def start(self, poller: Poller) -> None:
-        """See Side. A socket that a rig left behind is replaced; one that is in use is not."""
-        if self._path.is_socket() and not _deaf(self._path):
-            raise FileExistsError(17, "another rig serves there", str(self._path))
-        self._path.unlink(missing_ok=True)
+        """See Side. A socket that a rig left behind is replaced; one that is in use, or anything else, is not."""
+        if self._path.is_socket():
+            if not _deaf(self._path):
+                raise FileExistsError(errno.EEXIST, "another rig serves there", str(self._path))
+            self._path.unlink()
+        elif os.path.lexists(self._path):
+            raise FileExistsError(errno.EEXIST, "not a socket; choose another path or remove it", str(self._path))
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener = listener
         listener.bind(str(self._path))

@@ -19,11 +19,13 @@ Everything is one rename, or can be done twice: after a power cut at any moment 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -104,6 +106,28 @@ def write_whole(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
     os.replace(temporary, path)
     sync_folder(path.parent)
+
+
+def move_whole(source: Path, target: Path) -> None:
+    """Put a file in the place of another so that a power cut leaves the old one or the new. Raises OSError.
+
+    A rename takes no room on a full medium. In the judge's unit both places are mounts of their own, between which
+    nothing can be renamed: there the file is copied beside its place first. The source is left then, so that all of
+    it can be done again after a power cut.
+    """
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = target.with_name(f".{target.name}.back")
+        with open(beside, "wb") as file:
+            file.write(source.read_bytes())
+            os.fchmod(file.fileno(), stat.S_IMODE(source.stat().st_mode))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, target)
+    sync_folder(target.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -306,9 +330,7 @@ class Trial:
         if kept is None:
             target.unlink(missing_ok=True)
         elif (self.keep / kept).exists():
-            # A rename takes no room on a full medium; done again after a power cut it finds nothing left to do.
-            os.replace(self.keep / kept, target)
-            sync_folder(target.parent)
+            move_whole(self.keep / kept, target)
 
     def _prune(self) -> None:
         """Take away links of units that the current slot does not have."""

@@ -319,6 +319,22 @@ def test_a_socket_left_behind_is_replaced_and_one_in_use_is_not(bench: Bench) ->
     poller.close()
 
 
+def test_what_is_no_socket_is_not_removed(bench: Bench, tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    poller = Poller()
+    for path in (file, link):
+        side = SocketSide("gpio", "gpio", SimGpioBus("gpio", ("A",), lambda: 0), path, PATIENCE_MS, lambda: None)
+        with pytest.raises(FileExistsError, match="not a socket"):
+            side.start(poller)
+        side.close()
+    assert file.read_text() == "mine"
+    assert link.is_symlink()
+    poller.close()
+
+
 def test_a_path_too_long_for_a_socket_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="shorter folder"):
         SocketSide("i2c_a", "i2c", None, tmp_path / ("x" * 120), PATIENCE_MS, lambda: None)

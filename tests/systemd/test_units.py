@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from firmware_py.install.layout import LINKS, UNITS
+from firmware_py.install.units.keep.trial import JUDGE, LINK_FOLDERS
 from firmware_py.install.uninstaller import UNITS as STOPPED
 
 MOST_EXPOSED = 2.0
@@ -107,6 +108,15 @@ def test_only_the_managers_servants_are_root_and_have_no_capability(path: Path) 
         assert users != ["root"]
     wanted = "CAP_NET_ADMIN" if path.name == "qiki-can@.service" else ""
     assert lines(path, "CapabilityBoundingSet") == [wanted]
+
+
+def test_the_judge_may_write_wherever_it_puts_back() -> None:
+    allowed = [
+        Path(word.lstrip("-+")) for line in lines(UNITS / "keep" / JUDGE, "ReadWritePaths") for word in line.split()
+    ]
+    places = [Path("/opt/qiki/keep"), Path("/etc/qiki"), *(Path("/") / name for name in LINK_FOLDERS)]
+    for place in places:
+        assert any(place.is_relative_to(path) for path in allowed), place
 
 
 def test_the_sockets_and_commands_are_the_agreed_ones() -> None:

@@ -12,6 +12,7 @@ import pytest
 from firmware_py.install.installer import Installer, Refused
 from firmware_py.install.request import Asked
 from firmware_py.install.slots import SlotError
+from firmware_py.install.units.keep.trial import JUDGE
 from firmware_py.install.wheelhouse import Wheelhouse
 from tests.firmware_py.install.board import Board, PowerCut, install, new_board, tree, wheelhouse
 
@@ -234,6 +235,24 @@ def test_a_power_cut_at_any_step_of_an_update_ends_in_one_whole_version(
         shutil.rmtree(root)
     assert ended["1.0"] > 30
     assert ("2.0" in ended) is (becomes == "Idle")
+
+
+def test_no_version_is_the_current_one_without_a_judge(board: Board, houses, tmp_path) -> None:
+    whole = Board(shutil.copytree(board.root, tmp_path / "whole", symlinks=True))
+    install(whole, houses["1.0"])
+    judged = 0
+    for cut in range(len(whole.steps)):
+        root = tmp_path / f"judge{cut}"
+        one = Board(shutil.copytree(board.root, root, symlinks=True))
+        one.cut_at = cut
+        with pytest.raises(PowerCut) as where:
+            install(one, houses["1.0"])
+        if one.trial.current() is not None:
+            judged += 1
+            for name in (JUDGE, "trial.py"):
+                assert one.read(f"{one.layout.keep}/{name}"), f"cut at {where.value}"
+        shutil.rmtree(root)
+    assert judged > 10
 
 
 def test_a_first_installation_cut_at_any_step_is_made_good_by_the_next(board: Board, houses, tmp_path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
 import os
 import subprocess
@@ -106,6 +107,49 @@ def test_owners_files_are_put_back_and_made_ones_removed(tmp_path: Path) -> None
     assert (tmp_path / "etc/qiki/board.yaml").read_text() == "old"
     assert not (tmp_path / "etc/qiki/body.yaml").exists()
     assert not (tmp_path / "opt/qiki/keep/undo").exists()
+
+
+@pytest.mark.parametrize("cut", [None, "copy", "rename"])
+def test_owners_files_come_back_across_mounts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: str | None
+) -> None:
+    """In the judge's unit the kept files and /etc are mounts of their own; EXDEV is what rename(2) says there."""
+    one = Played(tmp_path, lambda now: ("failed", ""))
+    target, kept = tmp_path / "etc/qiki/board.yaml", tmp_path / "opt/qiki/keep/undo/0"
+    target.write_text("new")
+    kept.write_text("old")
+    kept.chmod(0o640)
+    one.begin(files=[["/etc/qiki/board.yaml", "undo/0"]])
+    rename, copy = os.replace, os.fsync
+    left = [cut]
+
+    def replace(source: Path, place: Path) -> None:
+        if ("opt" in Path(source).relative_to(tmp_path).parts) != ("opt" in Path(place).relative_to(tmp_path).parts):
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(source))
+        if left[0] == "rename" and Path(place) == target:
+            left[0] = None
+            raise KeyboardInterrupt
+        rename(source, place)
+
+    def flush(handle: int) -> None:
+        if left[0] == "copy" and "board" in os.readlink(f"/proc/self/fd/{handle}"):
+            left[0] = None
+            raise KeyboardInterrupt
+        copy(handle)
+
+    monkeypatch.setattr(module.os, "replace", replace)
+    monkeypatch.setattr(module.os, "fsync", flush)
+    if cut is not None:
+        with pytest.raises(KeyboardInterrupt):
+            one.trial.judge()
+        assert target.read_text() == "new"
+    verdict = one.trial.judge()
+    assert verdict is not None
+    assert not verdict.good
+    assert target.read_text() == "old"
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in target.parent.iterdir()] == ["board.yaml"]
+    assert one.trial.marker() is None
 
 
 def test_a_trial_that_cannot_be_counted_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from firmware_py.install.layout import LINKS, UNITS
-from firmware_py.install.units.keep.trial import JUDGE, LINK_FOLDERS
 from firmware_py.install.uninstaller import UNITS as STOPPED
+from firmware_py.install.units.keep.trial import JUDGE, LINK_FOLDERS
 
 MOST_EXPOSED = 2.0
 SERVICES = sorted([*(UNITS / "system").glob("*.service"), *(UNITS / "keep").glob("*.service")])

@@ -36,9 +36,10 @@ _CHUNK_LIMIT: Final = 64 * 1024 * 1024
 """Longest record that is loaded. Ours are below 1 MiB; a damaged length must not ask for the machine's memory."""
 BROKEN = (
     McapError, struct.error, UnicodeDecodeError, CRCValidationError, RuntimeError, EOFError, msgspec.DecodeError,
-    cbor2.CBORDecodeError,
+    cbor2.CBORDecodeError, OverflowError, MemoryError,
 )
-"""What the container and compression libraries raise for damaged bytes (lz4 raises RuntimeError)."""
+"""What the container and compression libraries raise for damaged bytes (lz4 raises RuntimeError), and what a damaged
+length asks for."""
 _STEP = re.compile(r"[^.\[\]]+|\[\d+\]")
 
 

@@ -35,7 +35,9 @@ class TrackerConfig(Struct, frozen=True, forbid_unknown_fields=True):
         drop_tentative_s, drop_firm_s: a track that should have been seen and was not for so long is dropped.
         drop_tentative_looks, drop_firm_looks: nor before so many detections were to be expected of the sensor that
             saw it last, by its revisit time and detection probability.
-        coast_s: a track that nobody looks at is dropped after this time.
+        coast_s: a track that nobody looks at is dropped after this time; a tentative one sooner.
+        lost_s: a firm one is told as lost, no longer as coasting, this long after its last detection, but no sooner
+            than it may be missed. Until it is dropped it is still recognised.
         capacity: tracks, firm and tentative.
         max_detections: rows of one frame that are worked on.
         max_candidates: detections per track that pass the gate in range and are looked at.
@@ -71,6 +73,7 @@ class TrackerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     drop_tentative_looks: Annotated[float, Meta(ge=1.0, le=100.0)] = 2.5
     drop_firm_looks: Annotated[float, Meta(ge=1.0, le=100.0)] = 4.0
     coast_s: Seconds = 5.0
+    lost_s: NonNegative = 0.0
     capacity: Annotated[int, Meta(ge=1, le=4096)] = 1024
     max_detections: Annotated[int, Meta(ge=1, le=65536)] = 4096
     max_candidates: Annotated[int, Meta(ge=1, le=4096)] = 128

@@ -89,6 +89,8 @@ def missing(words: Ints, t_ns: int, coast_ns: int) -> Bools:
     """(n,) tracks that have ended: missed for too long, or looked at by nobody for too long."""
     gone: Bools = words[Word.MISSED_NS] >= words[Word.PATIENCE_NS]
     gone |= words[Word.MEASURED_NS] <= t_ns - coast_ns
+    # A tentative one that left the view is not waited for: it would only stand, ever less certain, beside new ones.
+    gone |= (words[Word.STATUS] != Status.TRACKED) & (words[Word.MEASURED_NS] < t_ns - 2 * words[Word.PATIENCE_NS])
     return gone
 
 

@@ -35,7 +35,7 @@ def take_tracks(engine: Engine, motion: Motion, config: TrackerConfig, t_ns: int
     recent = words[first:] > t_ns - engine.support_ns
     sources = (recent.astype(np.int64) << np.arange(len(recent))[:, None]).sum(axis=0)
     return TrackSet(
-        t_ns=t_ns, track_id=words[Word.ID], status=_status(words, t_ns), state=numbers[STATE].T.copy(),
+        t_ns=t_ns, track_id=words[Word.ID], status=_status(words, t_ns, config), state=numbers[STATE].T.copy(),
         covariance=covariance, measured_ns=words[Word.MEASURED_NS], born_ns=words[Word.BORN_NS],
         miss_count=words[Word.MISSES], quality=_quality(numbers, words, config),
         trust=_trust(recent, engine.health[:, Column.INFLATION]), snr_db=numbers[Number.SNR],
@@ -46,11 +46,14 @@ def take_tracks(engine: Engine, motion: Motion, config: TrackerConfig, t_ns: int
     )
 
 
-def _status(words: Ints, t_ns: int) -> NDArray[np.int8]:
-    """A firm track coasts while it is missed, and when its sensor has been silent for longer than it may be missed."""
-    silent = t_ns - words[Word.MEASURED_NS] > words[Word.PATIENCE_NS]
-    coasting = (words[Word.STATUS] == Status.TRACKED) & ((words[Word.MISSES] > 0) | silent)
-    return np.where(coasting, Status.COASTING, words[Word.STATUS]).astype(np.int8)
+def _status(words: Ints, t_ns: int, config: TrackerConfig) -> NDArray[np.int8]:
+    """A firm track coasts while it is missed, or is in nobody's view; then it is lost, before it is dropped."""
+    firm = words[Word.STATUS] == Status.TRACKED
+    age_ns = t_ns - words[Word.MEASURED_NS]
+    silent = age_ns > words[Word.PATIENCE_NS]
+    lost = firm & silent & (age_ns > config.lost_s * 1e9)
+    coasting = firm & ((words[Word.MISSES] > 0) | silent)
+    return np.select([lost, coasting], [Status.LOST, Status.COASTING], words[Word.STATUS]).astype(np.int8)
 
 
 def _quality(numbers: Floats, words: Ints, config: TrackerConfig) -> Floats:

@@ -105,17 +105,49 @@ def test_hits_too_far_apart_in_time_do_not_confirm() -> None:
     assert tracker.tracks(3 * SECOND).status.tolist() == [Status.NEW]
 
 
-def test_a_track_out_of_view_is_not_missed_and_ends_only_when_nobody_looks_for_long() -> None:
+@pytest.mark.parametrize(("lost_s", "status"), [(3.0, Status.COASTING), (2.0, Status.LOST), (0.0, Status.LOST)])
+def test_a_track_out_of_view_is_not_missed_and_ends_only_when_nobody_looks_for_long(
+    lost_s: float, status: Status
+) -> None:
     narrow = replace(ALL_ROUND, half_width_rad=0.5, half_height_rad=0.5, max_range_m=1000.0)
-    tracker, rng = Tracker(TrackerConfig(coast_s=3.0), {"radar": narrow}), np.random.default_rng(5)
+    tracker, rng = Tracker(TrackerConfig(coast_s=3.0, lost_s=lost_s), {"radar": narrow}), np.random.default_rng(5)
     _fly(tracker, np.array([300.0, 0.0, 0.0, 0.0, 0.0, 0.0]), range(5), rng)
     away = Pose(quaternion=(np.cos(1.0), 0.0, 0.0, np.sin(1.0)))
     for k in range(5, 33):
         tracker.observe(frame_of([], k, k * TENTH, away))
         assert tracker.tracks(k * TENTH).miss_count.tolist() == [0]
-    assert tracker.tracks(33 * TENTH).status.tolist() == [Status.COASTING]
+    assert tracker.tracks(33 * TENTH).status.tolist() == [status]
     assert tracker.advance(4 * TENTH + 3 * SECOND) == 1
     assert len(tracker.tracks(8 * SECOND)) == 0
+
+
+def test_who_comes_back_into_view_has_the_same_number() -> None:
+    narrow = replace(ALL_ROUND, half_width_rad=0.5, half_height_rad=0.5, max_range_m=1000.0)
+    tracker, rng = Tracker(TrackerConfig(), {"radar": narrow}), np.random.default_rng(5)
+    x = np.array([300.0, 0.0, 0.0, 2.0, 0.0, 0.0])
+    _fly(tracker, x, range(5), rng)
+    number = tracker.tracks(4 * TENTH).track_id.tolist()
+    seen = []
+    for k in range(5, 25):
+        tracker.observe(frame_of([], k, k * TENTH, Pose(quaternion=(0.0, 0.0, 0.0, 1.0))))
+        seen.append(int(tracker.tracks(k * TENTH).status[0]))
+    # As sure as ever for as long as it may be missed; then it counts for nobody, but is remembered.
+    assert seen == [Status.TRACKED] * 5 + [Status.LOST] * 15
+    _fly(tracker, x, range(25, 27), rng)
+    back = tracker.tracks(26 * TENTH)
+    assert (back.track_id.tolist(), back.firm.tolist()) == (number, [True])
+
+
+def test_a_tentative_track_that_left_the_view_is_not_waited_for() -> None:
+    narrow = replace(ALL_ROUND, half_width_rad=0.5, half_height_rad=0.5, max_range_m=1000.0)
+    tracker, rng = Tracker(TrackerConfig(), {"radar": narrow}), np.random.default_rng(5)
+    _fly(tracker, np.array([300.0, 0.0, 0.0, 0.0, 0.0, 0.0]), range(1), rng)
+    away = Pose(quaternion=(np.cos(1.0), 0.0, 0.0, np.sin(1.0)))
+    lasted = 0
+    while len(tracker.tracks(0)):
+        lasted += 1
+        tracker.observe(frame_of([], lasted, lasted * TENTH, away))
+    assert lasted * TENTH <= SECOND
 
 
 def test_looking_back_after_a_while_costs_one_look_and_not_the_whole_while() -> None:

@@ -18,7 +18,7 @@ from hal.frames import IDENTITY, Quaternion, Vec3
 
 __all__ = [
     "NO_ID", "SCHEMA_VERSION", "Band", "Frame", "Iff", "ObjectType", "Pose", "SensorKind", "Status", "TransponderMode",
-    "split_bands",
+    "left_out", "split_bands",
 ]
 
 SCHEMA_VERSION = 1
@@ -145,7 +145,10 @@ class Frame:
         for name, missing, kind in _OPTIONAL:
             column = getattr(self, name)
             if len(column) == 0 and count:
-                object.__setattr__(self, name, np.full(count, missing, kind))
+                absent = _ABSENT[name]
+                object.__setattr__(
+                    self, name, absent[:count] if count <= len(absent) else np.full(count, missing, kind)
+                )
             elif len(column) != count:
                 raise ValueError(f"{name} has {len(column)} rows, range_m {count}")
         for name in ("bearing_rad", "elevation_rad"):
@@ -161,12 +164,22 @@ class Frame:
         return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
 
 
+_MOST_SHARED = 4096
 _OPTIONAL: tuple[tuple[str, float | int, type], ...] = (
     ("radial_velocity_m_s", np.nan, np.float64), ("snr_db", np.nan, np.float64), ("rcs_dbsm", np.nan, np.float64),
     ("extent_m", np.nan, np.float64), ("transponder_mode", 0, np.int8), ("transponder_id", NO_ID, np.int64),
     ("band", 0, np.int8),
 )
+_ABSENT = {name: np.full(_MOST_SHARED, missing, kind) for name, missing, kind in _OPTIONAL}
+"""Columns of what is missing, shared by all frames: a frame without them then costs no more than it has."""
+for _column in _ABSENT.values():
+    _column.setflags(write=False)
 COLUMNS = ("range_m", "bearing_rad", "elevation_rad", *(name for name, _, _ in _OPTIONAL))
+
+
+def left_out(frame: Frame, name: str) -> bool:
+    """Whether an optional column was not given, known at no cost; one that was given may still hold nothing."""
+    return getattr(frame, name).base is _ABSENT[name]
 
 
 def split_bands(frame: Frame, sr_threshold_m: float) -> Frame:

@@ -22,7 +22,7 @@ from firmware_py.perception.tracker.motion import Motion
 from firmware_py.perception.tracker.report import Tally
 from firmware_py.perception.tracker.scan import Scan, scan
 from firmware_py.perception.tracker.sensors import Patience, Sensor, in_view
-from firmware_py.perception.tracker.store import Number, Store, Word
+from firmware_py.perception.tracker.store import FIRM, Number, Store, Word
 from firmware_py.perception.tracker.update import correct, correct_shared
 
 __all__ = ["Engine"]
@@ -83,7 +83,7 @@ class Engine:
         ended = store.words[Word.STATUS, gone]
         if len(ended):
             tally.dropped += len(ended)
-            tally.lost += int((ended == Status.TRACKED).sum())
+            tally.lost += int((ended == FIRM).sum())
             store.keep(~gone)
 
     def _bound(self, seen: Scan, expected: Expected | None, tally: Tally) -> Scan:
@@ -93,7 +93,7 @@ class Engine:
             return seen
         wanted = np.zeros(count, np.bool_)
         if expected is not None:
-            firm = (self.store.words[Word.STATUS] == Status.TRACKED).nonzero()[0]
+            firm = (self.store.words[Word.STATUS] == FIRM).nonzero()[0]
             if len(firm):
                 _, detection, _ = candidates(seen.detections, expected.take(firm), self._config.gate_sigma,
                                              self._config.max_candidates)
@@ -236,7 +236,7 @@ class Engine:
             words[Word.ALARM_NS, track[high]] = self.now_ns + self._hold_ns
         if self._sensors == 1:
             return
-        firm = words[Word.STATUS] == Status.TRACKED
+        firm = words[Word.STATUS] == FIRM
         ours = firm[track]
         if ours.any():
             rows = choice.chosen[ours]
@@ -292,7 +292,7 @@ def _newborn(store: Store, config: TrackerConfig) -> Ints:
     """Words (rows, 1) of a track with one hit, but for its times."""
     column = np.full((store.words.shape[0], 1), _NEVER_NS)
     column[: Word.BAND + 1] = 0
-    column[Word.STATUS] = Status.NEW if config.confirm_hits > 1 else Status.TRACKED
+    column[Word.STATUS] = Status.NEW if config.confirm_hits > 1 else FIRM
     column[Word.HITS] = 1
     column[Word.ALARM_NS] = _NEVER_NS
     column[Word.TRANSPONDER] = NO_ID

@@ -7,8 +7,6 @@ back. With one sensor alone nothing contradicts it, and nothing is done.
 
 from __future__ import annotations
 
-from enum import IntEnum, unique
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,8 +25,7 @@ _BLIND = 0.4
 """A sensor that sees less than this share of what it should see contradicts the others."""
 
 
-@unique
-class Column(IntEnum):
+class Column:
     """Columns of the state, one row a sensor; four biases follow."""
 
     SAMPLES = 0

@@ -10,11 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_py.perception.observation import Status
 from firmware_py.perception.tracker.config import TrackerConfig
 from firmware_py.perception.tracker.converted import uncertainty
 from firmware_py.perception.tracker.sensors import Patience, Sensor
-from firmware_py.perception.tracker.store import POSITION, Store, Word
+from firmware_py.perception.tracker.store import FIRM, POSITION, Store, Word
 
 __all__ = ["hit", "look", "missing", "spare"]
 
@@ -55,7 +54,7 @@ def hit(store: Store, t_ns: int, track: Ints, sensor: Sensor, times: Patience, c
     words[Word.MEASURED_NS, track] = t_ns
     words[Word.HITS, track] += 1
     words[store.sensor_row + sensor.index, track] = t_ns
-    firm = words[Word.STATUS].take(track) == Status.TRACKED
+    firm = words[Word.STATUS].take(track) == FIRM
     words[Word.PATIENCE_NS, track] = times.firm_ns
     if firm.all():
         return 0
@@ -69,7 +68,7 @@ def hit(store: Store, t_ns: int, track: Ints, sensor: Sensor, times: Patience, c
         waits = enough & (t_ns - words[Word.BORN_NS, young] < config.apart_s * 1e9)
         if waits.any():
             enough[waits] = ~_mingled(store.numbers, young[waits], config.apart_sigma)
-    words[Word.STATUS, young[enough]] = Status.TRACKED
+    words[Word.STATUS, young[enough]] = FIRM
     words[Word.PATIENCE_NS, young[~enough]] = times.tentative_ns
     return int(enough.sum())
 
@@ -90,7 +89,7 @@ def missing(words: Ints, t_ns: int, coast_ns: int) -> Bools:
     gone: Bools = words[Word.MISSED_NS] >= words[Word.PATIENCE_NS]
     gone |= words[Word.MEASURED_NS] <= t_ns - coast_ns
     # A tentative one that left the view is not waited for: it would only stand, ever less certain, beside new ones.
-    gone |= (words[Word.STATUS] != Status.TRACKED) & (words[Word.MEASURED_NS] < t_ns - 2 * words[Word.PATIENCE_NS])
+    gone |= (words[Word.STATUS] != FIRM) & (words[Word.MEASURED_NS] < t_ns - 2 * words[Word.PATIENCE_NS])
     return gone
 
 
@@ -98,7 +97,7 @@ def spare(store: Store, wanted: int) -> Bools:
     """(n,) the least worth of the tracks, at most ``wanted``: tentative ones that are being missed, fewest hits first,
     longest missed first."""
     words = store.words
-    idle = ((words[Word.STATUS] != Status.TRACKED) & (words[Word.MISSES] > 0)).nonzero()[0]
+    idle = ((words[Word.STATUS] != FIRM) & (words[Word.MISSES] > 0)).nonzero()[0]
     order = np.lexsort((idle, -words[Word.MISSED_NS, idle], words[Word.HITS, idle]))
     chosen = np.zeros(store.count, np.bool_)
     chosen[idle[order[:wanted]]] = True

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_py.perception.observation import NO_ID, Band, Frame, TransponderMode
+from firmware_py.perception.observation import NO_ID, Band, Frame, TransponderMode, left_out
 from firmware_py.perception.tracker.store import Number, Word
 
 __all__ = ["Marks", "marks", "refresh"]
@@ -41,9 +41,11 @@ class Marks:
 
 def marks(frame: Frame, order: Ints) -> Marks:
     """Marks of the frame's rows in this order."""
-    strength = np.array((frame.snr_db, frame.rcs_dbsm, frame.extent_m))
+    strength: Floats | None = None
+    if not (left_out(frame, "snr_db") and left_out(frame, "rcs_dbsm") and left_out(frame, "extent_m")):
+        strength = np.array((frame.snr_db, frame.rcs_dbsm, frame.extent_m))
     return Marks(
-        None if np.isnan(strength).all() else strength.take(order, axis=1),
+        None if strength is None or np.isnan(strength).all() else strength.take(order, axis=1),
         frame.band.take(order) if frame.band.any() else None,
         frame.transponder_id.take(order) if (frame.transponder_id != NO_ID).any() else None,
         frame.transponder_mode.take(order) if frame.transponder_mode.any() else None,

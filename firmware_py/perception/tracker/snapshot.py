@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_py.perception.observation import Iff, ObjectType, Status
+from firmware_py.perception.observation import Status
 from firmware_py.perception.tracker.config import TrackerConfig
 from firmware_py.perception.tracker.engine import Engine
 from firmware_py.perception.tracker.health import Column
 from firmware_py.perception.tracker.motion import Motion
-from firmware_py.perception.tracker.store import COVARIANCE, STATE, Number, Word
+from firmware_py.perception.tracker.store import COVARIANCE, FIRM, STATE, Number, Word
 from firmware_py.perception.tracks import TrackSet
 
 __all__ = ["take_tracks"]
@@ -42,25 +42,27 @@ def take_tracks(engine: Engine, motion: Motion, config: TrackerConfig, t_ns: int
         rcs_dbsm=numbers[Number.RCS], extent_m=numbers[Number.EXTENT],
         transponder_mode=words[Word.MODE].astype(np.int8), transponder_id=words[Word.TRANSPONDER],
         band=words[Word.BAND].astype(np.int8), sources=sources,
-        object_type=np.full(count, ObjectType.UNSPECIFIED, np.int8), iff=np.full(count, Iff.UNSPECIFIED, np.int8),
+        object_type=np.zeros(count, np.int8), iff=np.zeros(count, np.int8),
     )
 
 
 def _status(words: Ints, t_ns: int, config: TrackerConfig) -> NDArray[np.int8]:
     """A firm track coasts while it is missed, or is in nobody's view; then it is lost, before it is dropped."""
-    firm = words[Word.STATUS] == Status.TRACKED
+    status = words[Word.STATUS].astype(np.int8)
     age_ns = t_ns - words[Word.MEASURED_NS]
     silent = age_ns > words[Word.PATIENCE_NS]
-    lost = firm & silent & (age_ns > config.lost_s * 1e9)
-    coasting = firm & ((words[Word.MISSES] > 0) | silent)
-    return np.select([lost, coasting], [Status.LOST, Status.COASTING], words[Word.STATUS]).astype(np.int8)
+    firm = status == FIRM
+    status[firm & (silent | (words[Word.MISSES] > 0))] = Status.COASTING
+    if silent.any():
+        status[firm & silent & (age_ns > config.lost_s * 1e9)] = Status.LOST
+    return status
 
 
 def _quality(numbers: Floats, words: Ints, config: TrackerConfig) -> Floats:
-    """Share of patience left, times brightness where it is known, times share of the hits that make a track firm."""
+    """Share of patience left, times brightness, full where it is unknown, times share of the hits that make it firm."""
     left = 1.0 - np.minimum(words[Word.MISSED_NS] / np.maximum(words[Word.PATIENCE_NS], 1), 1.0)
-    bright = np.clip(numbers[Number.SNR] / _BRIGHT_DB, 0.0, 1.0)
-    quality: Floats = left * np.where(np.isnan(bright), 1.0, bright)
+    bright = np.maximum(np.fmin(numbers[Number.SNR] / _BRIGHT_DB, 1.0), 0.0)
+    quality: Floats = left * bright
     quality *= np.minimum(words[Word.HITS] / config.confirm_hits, 1.0)
     return quality
 

@@ -6,23 +6,25 @@ roll-back is two copies. Component rows keep every formula a handful of array op
 
 from __future__ import annotations
 
-from enum import IntEnum, unique
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COVARIANCE", "POSITION", "STATE", "VELOCITY", "Columns", "Number", "Store", "Word"]
+from firmware_py.perception.observation import Status
+
+__all__ = ["COVARIANCE", "FIRM", "POSITION", "STATE", "VELOCITY", "Columns", "Number", "Store", "Word"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+FIRM = int(Status.TRACKED)
+"""Status of a firm track as a plain number."""
 POSITION, VELOCITY, STATE, COVARIANCE = slice(0, 3), slice(3, 6), slice(0, 6), slice(6, 42)
 
 
-@unique
-class Number(IntEnum):
-    """Rows of numbers behind state and covariance."""
+class Number:
+    """Rows of numbers behind state and covariance; plain integers, for they are looked up all the time."""
 
     SNR = 42
     RCS = 43
@@ -31,8 +33,7 @@ class Number(IntEnum):
     """Cumulated excess of the normalised innovation squared (Page, Continuous inspection schemes, Biometrika, 1954)."""
 
 
-@unique
-class Word(IntEnum):
+class Word:
     """Rows of whole numbers; the rows behind are times of the first hits and of each sensor's last."""
 
     ID = 0

@@ -7,6 +7,7 @@ of its own channels. A perception that has died leaves the craft flying without 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -18,7 +19,7 @@ from firmware_py.energy.duty_table import Consumer
 from firmware_py.gnc.authority import force_ceiling_n
 from firmware_py.link_guard import MOST_FINISHED, EventBudget, channel_values, printable
 from firmware_py.link_orders import LinkOrders
-from firmware_py.perception.port import FIELDS, ContactFrame, CraftMotion, Scan
+from firmware_py.perception.port import AHEAD_NS, FIELDS, ContactFrame, CraftMotion, Scan
 from firmware_py.telemetry_snapshot import PERCEPTION_CHANNELS
 from firmware_py.tick import STANDARD_GRAVITY, FlightSoftware
 from hal.reading import Quality
@@ -51,7 +52,7 @@ class PerceptionExchange:
         self._port: Any = port
         self.orders = LinkOrders(port, Code.PERCEPTION_UNAVAILABLE)
         self.refused = 0
-        """Contacts, values and outcomes beyond their bounds, and frames of a time to come; not looked at."""
+        """Contacts, values and outcomes beyond their bounds, and frames of a time far ahead; not looked at."""
         self.events = EventBudget()
         devices = [d for d in software.profile.board.devices if d.role in FIELDS]
         # The radar is looked at every tick, for it is what a brake waits for; the others take turns.
@@ -70,9 +71,11 @@ class PerceptionExchange:
 
     def step(self, now_ns: int) -> None:
         """One exchange."""
-        for message in self._port.receive(MOST_MESSAGES):
+        messages = self._port.receive(MOST_MESSAGES)
+        for place, message in enumerate(messages, start=1):
             if isinstance(message, ContactFrame):
-                self._hear(message, now_ns)
+                # Of frames ahead of this clock each is still newer than the one before.
+                self._hear(message, now_ns, now_ns - len(messages) + place)
         if now_ns - self._motion_ns >= MOTION_NS:
             self._motion_ns = now_ns
             self._port.send(self._motion(now_ns))
@@ -118,16 +121,18 @@ class PerceptionExchange:
 
     # -- in
 
-    def _hear(self, frame: ContactFrame, now_ns: int) -> None:
+    def _hear(self, frame: ContactFrame, now_ns: int, newest_ns: int) -> None:
+        """Take in one frame. What lies a little ahead of this clock is of ``newest_ns``, for the guard takes nothing of
+        a time to come."""
         software = self._software
-        if not _is_frame(frame) or frame.t_ns > now_ns:
+        if not _is_frame(frame) or frame.t_ns > now_ns + AHEAD_NS:
             self.refused += 1
             return
         self._heard_ns = now_ns
         self.orders.answers, self._missed = True, False
         taken = [contact for contact in frame.contacts[:MOST_CONTACTS] if _is_sound(contact)]
         self.refused += len(frame.contacts) - len(taken)
-        software.guard.take(taken)
+        software.guard.take(_not_ahead(contact, now_ns, newest_ns) for contact in taken)
         notes = tuple(event for event in frame.events if isinstance(event, EventNote) and _is_told(event))
         self.refused += len(frame.events) - len(notes)
         for event in self.events.admit(notes, now_ns):
@@ -190,6 +195,11 @@ def _is_sound(contact: Any) -> bool:
             and all(isinstance(value, int | float) and isfinite(value) for value in contact.evade_m_s)
         ))
     )
+
+
+def _not_ahead(contact: Contact, now_ns: int, newest_ns: int) -> Contact:
+    """A contact whose time is a little ahead as one of ``newest_ns``; others as they are, the guard's to refuse."""
+    return replace(contact, event_ns=newest_ns) if now_ns < contact.event_ns <= now_ns + AHEAD_NS else contact
 
 
 def _is_told(event: EventNote) -> bool:

@@ -16,7 +16,11 @@ from drivers.samples import FieldSample, LidarScan, RadarScan, RangeSample, Spec
 from fdir.guard_contacts import Contact
 from hal.frames import Quaternion, Vec3
 
-__all__ = ["CODEC", "FIELDS", "ContactFrame", "CraftMotion", "Scan"]
+__all__ = ["AHEAD_NS", "CODEC", "FIELDS", "ContactFrame", "CraftMotion", "Scan"]
+
+AHEAD_NS = 20_000_000
+"""By how much a message may lie ahead of the reader's clock: a tick knows its deadline and not the moment in it, and
+the clocks of two processes are not the same to the millisecond."""
 
 FIELDS = {
     "radar": "radar", "lidar": "lidar", "range": "beam", "spectrometer": "spectrum", "magnetometer": "magnetic",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, nan
 from time import perf_counter_ns
 from typing import Any
@@ -127,6 +128,35 @@ def test_contacts_reach_the_guard_and_an_urgent_one_is_judged_in_the_tick_it_com
         ticks += 1
         assert ticks <= 11
     assert (ticks <= 2) or not urgent
+
+
+@pytest.mark.parametrize(("ahead_ns", "good"), [(1, True), (20_000_000, True), (20_000_001, False)])
+def test_a_frame_a_little_ahead_of_the_tick_is_a_good_one(craft: Watched, ahead_ns: int, good: bool) -> None:
+    craft.say()
+    number = craft.order("perception_query", what="tracks").number
+    # What is heard is heard in the next tick, whose deadline is all that it knows of time.
+    t_ns = craft.software.now_ns + 5_000_000 + ahead_ns
+    near = replace(craft.contact(range_m=50.0, iff=Iff.UNKNOWN), event_ns=t_ns)
+    craft.say(
+        near, t_ns=t_ns, urgent=True, finished=((number, True, ""),),
+        events=(EventNote(t_ns, "MAP_UPDATE", "info", "x"),),
+    )
+    assert ("RADAR_ALERT_UNKNOWN_CLOSE" in craft.codes) is good
+    assert (craft.program.eyes.orders.outcome(number) is True) is good
+    assert ("MAP_UPDATE" in craft.codes) is good
+    assert craft.refused == (not good)
+    assert craft.channel("guard_left_out")["untimely"] == 0
+
+
+def test_two_frames_ahead_of_one_tick_are_two_to_the_guard(craft: Watched) -> None:
+    craft.say()
+    t_ns = craft.software.now_ns + 8_000_000
+    for later_ns in (0, 1_000_000):
+        contact = replace(craft.contact(), event_ns=t_ns + later_ns)
+        assert craft.port.link.send(ContactFrame(t_ns + later_ns, (contact,), urgent=True))
+    craft.ticks(1)
+    left_out = craft.channel("guard_left_out")
+    assert (craft.refused, left_out["late"], left_out["untimely"]) == (0, 0, 0)
 
 
 def test_telemetry_has_the_channels_and_what_is_none_of_them_is_counted(craft: Watched) -> None:

@@ -82,10 +82,8 @@ class GuardEngine:
     )
 
     def __init__(self, rules: Iterable[GuardRule], brake_m_s2: float | None = None) -> None:
-        if brake_m_s2 is not None and not (isfinite(brake_m_s2) and brake_m_s2 > 0.0):
-            raise ValueError(f"brake_m_s2 is {brake_m_s2}; above 0 is allowed")
         self._rules = tuple(rules)
-        self._brake_m_s2 = brake_m_s2
+        self.set_brake(brake_m_s2)
         self._duration_ns = [round(rule.min_duration_s * NS) for rule in self._rules]
         self._cooldown_ns = [round(rule.cooldown_s * NS) for rule in self._rules]
         self._losses = [index for index, rule in enumerate(self._rules) if rule.trigger is Trigger.LOST]
@@ -95,6 +93,12 @@ class GuardEngine:
         self._present = 0
         self._mean_quality: float | None = None
         self.reset_totals()
+
+    def set_brake(self, brake_m_s2: float | None) -> None:
+        """What a full brake decelerates with from now on; ``None`` if not known. Raises ValueError as the engine."""
+        if brake_m_s2 is not None and not (isfinite(brake_m_s2) and brake_m_s2 > 0.0):
+            raise ValueError(f"brake_m_s2 is {brake_m_s2}; above 0 is allowed")
+        self._brake_m_s2 = brake_m_s2
 
     def reset_totals(self) -> None:
         """Count alerts and oddities from 0 again. What holds now is not forgotten."""

@@ -16,7 +16,6 @@ from fdir.brake import speed_in_tank
 from fdir.codes import Code, Severity
 from fdir.guard_contacts import Contact, TrackStatus
 from firmware_py.energy.duty_table import Consumer
-from firmware_py.gnc.authority import force_ceiling_n
 from firmware_py.link_guard import MOST_FINISHED, EventBudget, channel_values, printable
 from firmware_py.link_orders import LinkOrders
 from firmware_py.perception.port import AHEAD_NS, FIELDS, ContactFrame, CraftMotion, Scan
@@ -65,7 +64,6 @@ class PerceptionExchange:
         self._began_ns = software.now_ns
         self._missed = False
         """Its silence has been told."""
-        self._force_n = force_ceiling_n(software.profile.body)
         self._exhaust_m_s = software.profile.body.propulsion.specific_impulse_s * STANDARD_GRAVITY
         software.commander.perception = self.orders
 
@@ -102,16 +100,14 @@ class PerceptionExchange:
 
     def _motion(self, now_ns: int) -> CraftMotion:
         software = self._software
-        nav, energy, body = software.estimator.nav, software.energy, software.profile.body
-        propellant_kg = max(0.0, software.propellant_kg)
-        mass_kg = body.mass.dry_kg + propellant_kg
+        nav, energy, mass_kg = software.estimator.nav, software.energy, software.mass_kg
         off = tuple(sorted(name for name, answer in energy.loads.answers.items() if answer.on is False))
         return CraftMotion(
             now_ns, software.commander.desk.start, software.supervisor.modes.motion.value, nav.position, nav.velocity,
             nav.quaternion, nav.rate, nav.sigma_position_m, nav.sigma_velocity_m_s, nav.sigma_attitude_rad,
             nav.attitude_known, {consumer.value: rate for consumer, rate in energy.duties.rates_hz.items()},
-            energy.duties.word, off, self._force_n / mass_kg, mass_kg, self._tank_m_s(mass_kg, propellant_kg),
-            software.firing,
+            energy.duties.word, off, software.brake_m_s2, mass_kg,
+            self._tank_m_s(mass_kg, max(0.0, software.propellant_kg)), software.firing,
         )
 
     def _tank_m_s(self, mass_kg: float, propellant_kg: float) -> float | None:

@@ -54,6 +54,7 @@ class CraftMotion:
     energy_level: str = ""
     loads_off: tuple[str, ...] = ()
     brake_m_s2: float | None = None
+    """What the nozzles that are left push with in every direction; ``None`` too when they lack one."""
     mass_kg: float | None = None
     tank_m_s: float | None = None
     """Speed that the tank can take out."""

@@ -527,6 +527,17 @@ def test_what_the_craft_brakes_with_decides_about_a_threat(brake, told) -> None:
     assert len(engine.step([at(0, 50.0, radial_velocity_m_s=-5.0)])) == told
 
 
+def test_a_brake_that_has_become_weaker_counts_from_the_next_contact_on() -> None:
+    engine = GuardEngine([rule(trigger=Trigger.THREAT)], 1.44)
+    coming = (at(n, 50.0, radial_velocity_m_s=-5.0) for n in range(3))
+    assert times(engine, next(coming)) == []
+    with pytest.raises(ValueError, match="above 0 is allowed"):
+        engine.set_brake(0.0)
+    assert times(engine, next(coming)) == []
+    engine.set_brake(0.5)
+    assert times(engine, next(coming)) == [2]
+
+
 @pytest.mark.parametrize(("advised", "told"), [
     ((0.0, 1.5, 0.0), (0.0, 1.5, 0.0)), (None, None), ((0.0, nan, 0.0), None), ((9.0, 0.0, 0.0), None),
 ])

@@ -13,6 +13,7 @@ from comms.flight_port import EventNote, LinkOrder, LocalPort
 from fdir.guard_contacts import Contact, TrackStatus
 from fdir.guard_rules import Iff
 from firmware_py.energy.duty_table import Consumer
+from firmware_py.gnc.authority import force_ceiling_n
 from firmware_py.perception.port import ContactFrame, CraftMotion, Scan
 from firmware_py.telemetry_snapshot import PERCEPTION_CHANNELS, snapshot_of
 from hal.profile import load_profile
@@ -90,6 +91,28 @@ def test_the_crafts_motion_is_told_twenty_times_a_second(craft: Watched) -> None
     assert 0.0 < last.brake_m_s2 < 10.0
     assert last.tank_m_s is not None
     assert last.tank_m_s > 1.0
+
+
+def test_the_push_that_is_told_is_that_of_the_nozzles_that_are_left(craft: Watched) -> None:
+    def told() -> float | None:
+        craft.heard(CraftMotion)
+        craft.ticks(11)
+        return craft.heard(CraftMotion)[-1].brake_m_s2
+
+    def lose(*nozzles: int) -> None:
+        for nozzle in nozzles:
+            craft.software.supervisor.nozzle_failed(nozzle, "failed off", craft.software.facts)
+
+    craft.run(2.0)
+    body = craft.profile.body
+    mass_kg = body.mass.dry_kg + body.mass.propellant_kg
+    assert told() == pytest.approx(force_ceiling_n(body) / mass_kg, rel=1e-3)
+    lose(0)
+    assert told() == pytest.approx(force_ceiling_n(body, (0,)) / mass_kg, rel=1e-3)
+    # Without a whole cluster there are directions without a push.
+    lose(1)
+    assert craft.software.supervisor.masked >= {0, 1, 2, 3}
+    assert told() is None
 
 
 def test_a_board_without_a_radar_tells_what_it_has() -> None:

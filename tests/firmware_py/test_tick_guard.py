@@ -55,3 +55,17 @@ def test_a_refused_evasion_is_braked() -> None:
         craft.run(0.1)
     assert craft.texts("EVADE_OVERRIDE") == []
     assert len(craft.texts("BRAKE_OVERRIDE")) == 1
+
+
+@pytest.mark.parametrize(("lost", "told"), [(None, 0), (0, 1)])
+def test_with_a_nozzle_lost_a_threat_is_one_from_farther_away(lost: int | None, told: int) -> None:
+    # 19 s away. A full brake from 16 m/s takes 14 s with what has to spare, and with the push that is left 24 s.
+    craft = Craft().boot()
+    craft.run(2.0)
+    if lost is not None:
+        craft.software.supervisor.nozzle_failed(lost, "failed off", craft.software.facts)
+        craft.ticks(1)
+    for frame in range(6):
+        craft.software.guard.take([Contact(4, TrackStatus.TRACKED, craft.software.now_ns, 300.0 - frame, -16.0, 0.9)])
+        craft.run(0.1)
+    assert len([text for text in craft.texts("GUARD_ALERT") if text.startswith("COLLISION_THREAT")]) == told

@@ -432,15 +432,20 @@ class FlightSoftware:
             self._get_clear(asking[0], now_ns, facts)
 
     def _get_clear(self, alert: GuardAlert, now_ns: int, facts: Facts) -> None:
-        """Evade as advised, where something is advised and nothing speaks against it; else brake."""
-        source, nav = f"guard {alert.rule_id}", self.estimator.nav
+        """Evade as advised, where something is advised and nothing speaks against it; else brake. What is under way and
+        does so already is not begun anew."""
+        source, nav, commander = f"guard {alert.rule_id}", self.estimator.nav, self.commander
         if alert.evade_m_s is not None:
             advised = {"delta_v_m_s": list(alert.evade_m_s)}
-            if not self.commander.order("evade", advised, source, now_ns, nav, facts).codes:
+            if commander.flown.evades(alert.evade_m_s, nav) or not commander.order(
+                "evade", advised, source, now_ns, nav, facts
+            ).codes:
                 return
-        record = self.commander.order("brake", {}, source, now_ns, nav, facts)
         still = facts.speed_m_s is not None and facts.speed_m_s <= END_SPEED_M_S
-        if record.codes or still:
+        if commander.flown.brakes and not still:
+            return
+        in_safe = still and self.supervisor.modes.motion is Motion.SAFE
+        if in_safe or commander.order("brake", {}, source, now_ns, nav, facts).codes or still:
             # Refused, or over at once: an alert that asks for a brake is never without an answer.
             self.supervisor.enter_safe(alert.code or Code.GUARD_ALERT, facts)
 

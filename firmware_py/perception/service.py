@@ -253,6 +253,7 @@ class Perception:
         return OwnState(
             self.own_m, motion.velocity_m_s if known else NOWHERE, 0.0, 0.0, motion.brake_m_s2,
             float("nan") if motion.mass_kg is None else motion.mass_kg, motion.tank_m_s, self._keep_out_m,
+            braking=motion.motion == Motion.BRAKE,
         )
 
     # -- orders

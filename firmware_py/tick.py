@@ -442,10 +442,11 @@ class FlightSoftware:
             ).codes:
                 return
         still = facts.speed_m_s is not None and facts.speed_m_s <= END_SPEED_M_S
-        if commander.flown.brakes and not still:
+        brakes = commander.flown.brakes
+        if brakes and not still:
             return
-        in_safe = still and self.supervisor.modes.motion is Motion.SAFE
-        if in_safe or commander.order("brake", {}, source, now_ns, nav, facts).codes or still:
+        at_rest = still and (brakes or self.supervisor.modes.motion is Motion.SAFE)
+        if at_rest or commander.order("brake", {}, source, now_ns, nav, facts).codes or still:
             # Refused, or over at once: an alert that asks for a brake is never without an answer.
             self.supervisor.enter_safe(alert.code or Code.GUARD_ALERT, facts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fdir.guard_contacts import Contact, TrackStatus
+from fdir.guard_rules import Iff
 from tests.firmware_py.rig_craft import Craft
 
 
@@ -155,3 +156,19 @@ def test_in_safe_at_rest_there_is_nothing_to_brake_and_safe_goes_on() -> None:
     assert commands(craft, "evade") == 3
     assert commands(craft, "brake") == brakes
     assert craft.motion == "SAFE"
+
+
+def test_a_stranger_that_comes_near_while_it_is_evaded_ends_no_evasion() -> None:
+    craft = Craft().boot()
+    craft.run(2.0)
+    for frame in range(40):
+        # At 70 m it is an unknown contact close by, which leads to SAFE.
+        craft.software.guard.take([Contact(
+            4, TrackStatus.TRACKED, craft.software.now_ns, 80.0 - 1.1 * frame, -11.0, 0.9, Iff.UNKNOWN,
+            collision_course=True, evade_m_s=(0.0, 3.0, 0.0),
+        )])
+        craft.run(0.1)
+    assert "RADAR_ALERT_UNKNOWN_CLOSE" in craft.codes
+    assert craft.software.estimator.nav.velocity == pytest.approx((0.0, 3.0, 0.0), abs=0.08)
+    assert craft.motion == "SAFE"
+    assert craft.software.supervisor.keeper.reasons == ("RADAR_ALERT_UNKNOWN_CLOSE",)

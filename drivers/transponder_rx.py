@@ -12,9 +12,9 @@ Protocol: docs/protocols/transponder.md. Ids are 680h + 10h x unit, little-endia
 
 A reply counts only with both halves, of this round, and a CRC that ties them. A round is handed out with its last
 reply; when the next one begins first, what did come is handed out with ``announced`` larger than its length, and
-counted. A round of which nothing follows for two seconds is dropped. While 684h tells a fault, or after
-``configuration_frames`` another configuration than the ordered one, every round is withheld: so the part falls silent
-for its owner, who then sets it up again.
+counted. Its age is that of the moment in which it is handed out. A round of which nothing follows for two seconds is
+dropped. While 684h tells a fault, or after ``configuration_frames`` another configuration than the ordered one, every
+round is withheld: so the part falls silent for its owner, who then sets it up again.
 """
 
 from __future__ import annotations
@@ -249,12 +249,12 @@ class Device:
         if before is not None:
             self.counters.short += 1
             if self._replies and self._heard_ns - began_ns <= LONGEST_ROUND_NS:
-                cut = self._round(before)
+                cut = self._round(before, began_ns)
         self._halves.clear()
         self._replies.clear()
         if not this.replies:
             # Only one round can be handed out, and the newer one is it.
-            return self._round(this)
+            return self._round(this, self._began_ns)
         self._header = this
         return cut
 
@@ -281,7 +281,7 @@ class Device:
         if this is None or len(self._replies) < this.replies:
             return None
         self._header = None
-        return self._round(this)
+        return self._round(this, self._began_ns)
 
     def _of_this_round(self, slot: int, counter_low: int) -> bool:
         this = self._header
@@ -290,9 +290,11 @@ class Device:
             return False
         return True
 
-    def _round(self, this: Header) -> TransponderSample:
+    def _round(self, this: Header, began_ns: int) -> TransponderSample:
+        """What came of a round that began at ``began_ns``, as old as it is now."""
         replies = tuple(self._replies[slot] for slot in sorted(self._replies))
-        return TransponderSample(this.counter, this.replies, this.age_ms * NS_PER_MS, this.interrogating, replies)
+        age_ns = this.age_ms * NS_PER_MS + self._heard_ns - began_ns
+        return TransponderSample(this.counter, this.replies, age_ns, this.interrogating, replies)
 
     def _on_state(self, data: bytes) -> None:
         state = receiver_state(data, self.place)

@@ -72,9 +72,12 @@ used), nor does an attitude that is not known (rates are nulled first)."""
 FLOWN_TO_ITS_END = frozenset({
     Code.SAFE_POWER_LOW, Code.SAFE_CAP_LOW, Code.SAFE_THERMAL_CRITICAL, Code.SAFE_COMMS_LOSS,
     Code.SAFE_BLACKBOX_CRITICAL,
+    Code.RADAR_ALERT_UNKNOWN_CLOSE, Code.RADAR_ALERT_FOE_APPROACH, Code.RADAR_ALERT_SPOOF, Code.RADAR_SIGNAL_LOSS,
+    Code.GUARD_ALERT,
 })
 """Reasons of SAFE that a brake under way does not wait for and does not end for: SAFE allows braking (CANON section
-10.1), charge and EMCON are skipped, and a hot cluster leaves the others. SAFE follows once it has ended."""
+10.1), charge and EMCON are skipped, a hot cluster leaves the others, and a contact that has come near is what the craft
+brakes or evades for. SAFE follows once it has ended."""
 
 
 def refusals(facts: Facts) -> tuple[Code, ...]:

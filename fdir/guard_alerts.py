@@ -15,7 +15,7 @@ __all__ = ["RANK", "GuardAlert", "GuardMetrics", "Reaction", "reaction"]
 
 @dataclass(frozen=True, slots=True)
 class GuardAlert:
-    """A rule began to hold for a track."""
+    """A rule began to hold for a track, or a threat goes on and there is an evasion against it."""
 
     rule_id: str
     track_id: int

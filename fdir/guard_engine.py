@@ -1,4 +1,5 @@
-"""Judges contacts by the guard rules: one alert when a rule begins to hold for a track, none while it goes on.
+"""Judges contacts by the guard rules: one alert when a rule begins to hold for a track, none while it goes on. A threat
+alone is told again while it goes on and something is advised against it: it may steer, or the advice may come late.
 
 Only event time counts: the time for which a contact's values hold, never that of its arrival. Contacts in the order of
 event time give the same alerts however they are cut into frames. Out of order, an alert of the same rule and track is
@@ -24,7 +25,10 @@ NS = 1_000_000_000
 FORGET_NS = int(FORGET_S * NS)
 GAP_NS = 2 * NS
 """Longest time between two contacts of one row (lost contact window, CANON section 12). A contact that is older than
-its track by at most this came late; one that is older still has a clock that was set back."""
+its track by at most this came late; one that is older still has a clock that was set back. After a gap it is another
+contact, for all that is known: who restarts perception gives the same numbers anew."""
+AGAIN_NS = 2 * NS
+"""Least time between two alerts of a threat that goes on, whatever its cooldown."""
 SWEEP_NS = 100_000_000
 """Grid of event time on which lost and forgotten tracks are looked for."""
 MAX_TRACKS = 256
@@ -34,7 +38,9 @@ MAX_TRACKS = 256
 class _Pair:
     """What is remembered of one rule and one track."""
 
-    __slots__ = ("active", "alert_ns", "frames", "range_m", "since_ns", "told")
+    __slots__ = ("active", "advised", "alert_ns", "frames", "range_m", "since_ns", "told")
+    advised: bool
+    """The last alert carried an evasion."""
     frames: int
     """Matching frames in a row."""
     range_m: float
@@ -82,10 +88,8 @@ class GuardEngine:
     )
 
     def __init__(self, rules: Iterable[GuardRule], brake_m_s2: float | None = None) -> None:
-        if brake_m_s2 is not None and not (isfinite(brake_m_s2) and brake_m_s2 > 0.0):
-            raise ValueError(f"brake_m_s2 is {brake_m_s2}; above 0 is allowed")
         self._rules = tuple(rules)
-        self._brake_m_s2 = brake_m_s2
+        self.set_brake(brake_m_s2)
         self._duration_ns = [round(rule.min_duration_s * NS) for rule in self._rules]
         self._cooldown_ns = [round(rule.cooldown_s * NS) for rule in self._rules]
         self._losses = [index for index, rule in enumerate(self._rules) if rule.trigger is Trigger.LOST]
@@ -95,6 +99,12 @@ class GuardEngine:
         self._present = 0
         self._mean_quality: float | None = None
         self.reset_totals()
+
+    def set_brake(self, brake_m_s2: float | None) -> None:
+        """What a full brake decelerates with from now on; ``None`` if not known. Raises ValueError as the engine."""
+        if brake_m_s2 is not None and not (isfinite(brake_m_s2) and brake_m_s2 > 0.0):
+            raise ValueError(f"brake_m_s2 is {brake_m_s2}; above 0 is allowed")
+        self._brake_m_s2 = brake_m_s2
 
     def reset_totals(self) -> None:
         """Count alerts and oddities from 0 again. What holds now is not forgotten."""
@@ -159,7 +169,7 @@ class GuardEngine:
                 if pair is None or pair.since_ns is None or now_ns - pair.since_ns < self._duration_ns[index]:
                     continue
                 pair.active = True
-                if self._may_tell(index, pair, now_ns):
+                if self._may_tell(index, pair, now_ns, advised=False):
                     since_s = (now_ns - pair.since_ns) / NS
                     text = f"track {track_id} last measured {since_s:.1f} s ago at {pair.range_m:.1f} m"
                     alerts.append(self._tell(index, pair, track_id, now_ns, text))
@@ -192,6 +202,8 @@ class GuardEngine:
         for index, rule in enumerate(self._rules):
             pair = track.pairs[index]
             lost = rule.trigger is Trigger.LOST
+            if broken and pair is not None and not lost:
+                pair.since_ns, pair.active = None, False
             if measured or not lost:
                 widen_m = rule.hysteresis_m if pair is not None and pair.active else 0.0
                 match = matches(rule, contact, widen_m, self._brake_m_s2)
@@ -202,40 +214,44 @@ class GuardEngine:
                 if pair is not None:
                     if lost:
                         _measured(pair, contact, match)
-                    elif self._holds(index, pair, match, t_ns, broken):
+                    elif self._holds(index, pair, match, contact):
                         found.append((index, pair, f"track {contact.track_id} {describe(contact)}"))
-            if pair is not None and (pair.since_ns is not None or self._muted(index, pair, t_ns)):
+            if pair is not None and (pair.since_ns is not None or _told_within(self._cooldown_ns[index], pair, t_ns)):
                 rank = max(rank, RANK[rule.severity])
         track.rank = rank
         return found
 
-    def _holds(self, index: int, pair: _Pair, match: bool | None, t_ns: int, broken: bool) -> bool:
-        """Take in what a contact says of a pair; True if it is to be told now. ``broken``: no row with the last one."""
+    def _holds(self, index: int, pair: _Pair, match: bool | None, contact: Contact) -> bool:
+        """Take in what a contact says of a pair; True if it is to be told now."""
         if not match:
             if match is False or not pair.active:
                 pair.since_ns, pair.active = None, False
             return False
-        if pair.since_ns is None or (broken and not pair.active):
+        rule, t_ns = self._rules[index], contact.event_ns
+        if pair.since_ns is None:
             pair.since_ns, pair.frames, pair.told = t_ns, 0, False
         pair.frames += 1
         if not pair.active:
             lasted = t_ns - pair.since_ns >= self._duration_ns[index]
-            pair.active = lasted and pair.frames >= self._rules[index].min_frames
-        return pair.active and self._may_tell(index, pair, t_ns)
+            pair.active = lasted and pair.frames >= rule.min_frames
+        advised = rule.trigger is Trigger.THREAT and advice(contact) is not None
+        return pair.active and self._may_tell(index, pair, t_ns, advised)
 
-    def _may_tell(self, index: int, pair: _Pair, t_ns: int) -> bool:
-        """Not told yet in this stay, and not muted by the last alert."""
-        return not pair.told and not self._muted(index, pair, t_ns)
-
-    def _muted(self, index: int, pair: _Pair, t_ns: int) -> bool:
-        """Whether the last alert is nearer than the cooldown, on either side: time may have been set back."""
-        return pair.alert_ns is not None and abs(t_ns - pair.alert_ns) < self._cooldown_ns[index]
+    def _may_tell(self, index: int, pair: _Pair, t_ns: int, advised: bool) -> bool:
+        """Not told yet in this stay, and not muted by the last alert. ``advised``: there is an evasion to be told; that
+        waits for the mute alone, and not even for it where the last alert had none."""
+        if advised and pair.alert_ns is not None and not pair.advised:
+            return True
+        if pair.told and not advised:
+            return False
+        pause_ns = self._cooldown_ns[index]
+        return not _told_within(max(pause_ns, AGAIN_NS) if pair.told else pause_ns, pair, t_ns)
 
     def _tell(
         self, index: int, pair: _Pair, track_id: int, t_ns: int, text: str, evade_m_s: Vec3 | None = None
     ) -> GuardAlert:
         rule = self._rules[index]
-        pair.told, pair.alert_ns = True, t_ns
+        pair.told, pair.alert_ns, pair.advised = True, t_ns, evade_m_s is not None
         self._totals[index] += 1
         return GuardAlert(
             rule.id, track_id, rule.fsm_event, rule.severity, rule.trigger, t_ns, f"{rule.title}: {text}", evade_m_s
@@ -257,6 +273,11 @@ class GuardEngine:
             return False
         del self._tracks[weakest.track_id]
         return True
+
+
+def _told_within(pause_ns: int, pair: _Pair, t_ns: int) -> bool:
+    """Whether the last alert is nearer than a pause, on either side: time may have been set back."""
+    return pair.alert_ns is not None and abs(t_ns - pair.alert_ns) < pause_ns
 
 
 def _measured(pair: _Pair, contact: Contact, match: bool | None) -> None:

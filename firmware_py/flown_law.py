@@ -25,13 +25,14 @@ from firmware_py.command_laws import Laws
 from firmware_py.commands import Order
 from firmware_py.energy.manager import EnergyManager
 from firmware_py.gnc.estimator import NavState
+from firmware_py.gnc.evasion import Evade
 from firmware_py.gnc.guidance import Brake, Detumble, Drift, GuidanceLaw, Phase, SunTrack, Target
 from firmware_py.gnc.lost_cluster import LostCluster
 from firmware_py.gnc.rendezvous import Rendezvous
 from firmware_py.gnc.thrust_profile import FlyOverride, FlyProfile
 from firmware_py.journal import Journal
 from firmware_py.mode_moves import come_to_rest, reach
-from hal.frames import norm, subtract
+from hal.frames import Vec3, norm, subtract
 
 __all__ = ["FlownLaw", "plausible"]
 
@@ -120,6 +121,17 @@ class FlownLaw:
     def progress(self) -> tuple[int, int, float] | None:
         """Of a thrust profile: segments begun, segments in all, share of its time; ``None`` if none is flown."""
         return self._law.progress if isinstance(self._law, FlyProfile) else None
+
+    @property
+    def brakes(self) -> bool:
+        """Whether a brake is under way."""
+        return self._supervisor.modes.motion is Motion.BRAKE and self._law_name == "brake"
+
+    def evades(self, change: Vec3, nav: NavState) -> bool:
+        """Whether an evasion is under way that does what this change of velocity would."""
+        law = self._law
+        braking = self._supervisor.modes.motion is Motion.BRAKE
+        return braking and isinstance(law, Evade) and law.covers(nav.velocity, change)
 
     def take_cut(self) -> bool:
         """Whether the present window is to be cut short; asks once. SAFE cuts an open-loop burn, whoever ordered it."""

@@ -66,6 +66,10 @@ class GuardWatch:
         self._inbox: deque[Contact] = deque(maxlen=INBOX)
         self._dropped = self._untimely = 0
 
+    def set_brake(self, brake_m_s2: float | None) -> None:
+        """What a full brake decelerates with from now on, above 0; ``None`` if not known."""
+        self._engine.set_brake(brake_m_s2)
+
     def take(self, contacts: Iterable[Contact]) -> None:
         """Hand over a frame."""
         for contact in contacts:

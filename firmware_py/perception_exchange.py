@@ -7,6 +7,7 @@ of its own channels. A perception that has died leaves the craft flying without 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -15,10 +16,9 @@ from fdir.brake import speed_in_tank
 from fdir.codes import Code, Severity
 from fdir.guard_contacts import Contact, TrackStatus
 from firmware_py.energy.duty_table import Consumer
-from firmware_py.gnc.authority import force_ceiling_n
 from firmware_py.link_guard import MOST_FINISHED, EventBudget, channel_values, printable
 from firmware_py.link_orders import LinkOrders
-from firmware_py.perception.port import FIELDS, ContactFrame, CraftMotion, Scan
+from firmware_py.perception.port import AHEAD_NS, FIELDS, ContactFrame, CraftMotion, Scan
 from firmware_py.telemetry_snapshot import PERCEPTION_CHANNELS
 from firmware_py.tick import STANDARD_GRAVITY, FlightSoftware
 from hal.reading import Quality
@@ -51,7 +51,7 @@ class PerceptionExchange:
         self._port: Any = port
         self.orders = LinkOrders(port, Code.PERCEPTION_UNAVAILABLE)
         self.refused = 0
-        """Contacts, values and outcomes beyond their bounds, and frames of a time to come; not looked at."""
+        """Contacts, values and outcomes beyond their bounds, and frames of a time far ahead; not looked at."""
         self.events = EventBudget()
         devices = [d for d in software.profile.board.devices if d.role in FIELDS]
         # The radar is looked at every tick, for it is what a brake waits for; the others take turns.
@@ -64,15 +64,16 @@ class PerceptionExchange:
         self._began_ns = software.now_ns
         self._missed = False
         """Its silence has been told."""
-        self._force_n = force_ceiling_n(software.profile.body)
         self._exhaust_m_s = software.profile.body.propulsion.specific_impulse_s * STANDARD_GRAVITY
         software.commander.perception = self.orders
 
     def step(self, now_ns: int) -> None:
         """One exchange."""
-        for message in self._port.receive(MOST_MESSAGES):
+        messages = self._port.receive(MOST_MESSAGES)
+        for place, message in enumerate(messages, start=1):
             if isinstance(message, ContactFrame):
-                self._hear(message, now_ns)
+                # Of frames ahead of this clock each is still newer than the one before.
+                self._hear(message, now_ns, now_ns - len(messages) + place)
         if now_ns - self._motion_ns >= MOTION_NS:
             self._motion_ns = now_ns
             self._port.send(self._motion(now_ns))
@@ -99,16 +100,14 @@ class PerceptionExchange:
 
     def _motion(self, now_ns: int) -> CraftMotion:
         software = self._software
-        nav, energy, body = software.estimator.nav, software.energy, software.profile.body
-        propellant_kg = max(0.0, software.propellant_kg)
-        mass_kg = body.mass.dry_kg + propellant_kg
+        nav, energy, mass_kg = software.estimator.nav, software.energy, software.mass_kg
         off = tuple(sorted(name for name, answer in energy.loads.answers.items() if answer.on is False))
         return CraftMotion(
             now_ns, software.commander.desk.start, software.supervisor.modes.motion.value, nav.position, nav.velocity,
             nav.quaternion, nav.rate, nav.sigma_position_m, nav.sigma_velocity_m_s, nav.sigma_attitude_rad,
             nav.attitude_known, {consumer.value: rate for consumer, rate in energy.duties.rates_hz.items()},
-            energy.duties.word, off, self._force_n / mass_kg, mass_kg, self._tank_m_s(mass_kg, propellant_kg),
-            software.firing,
+            energy.duties.word, off, software.brake_m_s2, mass_kg,
+            self._tank_m_s(mass_kg, max(0.0, software.propellant_kg)), software.firing,
         )
 
     def _tank_m_s(self, mass_kg: float, propellant_kg: float) -> float | None:
@@ -118,16 +117,18 @@ class PerceptionExchange:
 
     # -- in
 
-    def _hear(self, frame: ContactFrame, now_ns: int) -> None:
+    def _hear(self, frame: ContactFrame, now_ns: int, newest_ns: int) -> None:
+        """Take in one frame. What lies a little ahead of this clock is of ``newest_ns``, for the guard takes nothing of
+        a time to come."""
         software = self._software
-        if not _is_frame(frame) or frame.t_ns > now_ns:
+        if not _is_frame(frame) or frame.t_ns > now_ns + AHEAD_NS:
             self.refused += 1
             return
         self._heard_ns = now_ns
         self.orders.answers, self._missed = True, False
         taken = [contact for contact in frame.contacts[:MOST_CONTACTS] if _is_sound(contact)]
         self.refused += len(frame.contacts) - len(taken)
-        software.guard.take(taken)
+        software.guard.take(_not_ahead(contact, now_ns, newest_ns) for contact in taken)
         notes = tuple(event for event in frame.events if isinstance(event, EventNote) and _is_told(event))
         self.refused += len(frame.events) - len(notes)
         for event in self.events.admit(notes, now_ns):
@@ -190,6 +191,11 @@ def _is_sound(contact: Any) -> bool:
             and all(isinstance(value, int | float) and isfinite(value) for value in contact.evade_m_s)
         ))
     )
+
+
+def _not_ahead(contact: Contact, now_ns: int, newest_ns: int) -> Contact:
+    """A contact whose time is a little ahead as one of ``newest_ns``; others as they are, the guard's to refuse."""
+    return replace(contact, event_ns=newest_ns) if now_ns < contact.event_ns <= now_ns + AHEAD_NS else contact
 
 
 def _is_told(event: EventNote) -> bool:

@@ -137,8 +137,7 @@ class FlightSoftware:
             monitors_of(faults, self.limits, devices_by_role(profile.board), tuple(profile.board.buses)),
             self._recovery, hardware.isolation_valves,
         )
-        mass_kg = body.mass.dry_kg + body.mass.propellant_kg
-        self.guard = GuardWatch(rules.table, force_ceiling_n(body) / mass_kg)
+        self.guard = GuardWatch(rules.table)
         """Whoever sees contacts hands them over here."""
         if rules.refusal:
             journal.event(0, Code.GUARD_RULES_REFUSED, Severity.WARNING, rules.refusal)
@@ -214,11 +213,28 @@ class FlightSoftware:
         self._heat_ns = 0
         self._barred = 0
         """Nozzles of clusters that are too hot or too cold to be fired."""
+        self._push_without = 0
+        """Nozzles that the push below is reckoned without."""
+        self._push_n = self.allocator.ceiling_n()
         self._silent = self._silent_before = 0
         """Nozzles of nodes that have been out of reach for a while; a node that is reset comes back sooner."""
         self._price = self.heat.costs()
         self._row = b""
         self._sun_t = self._field_t = -1
+
+    @property
+    def brake_m_s2(self) -> float | None:
+        """What the craft can push itself with in every direction, with the nozzles that are left; ``None`` when it
+        lacks a direction: then it has to turn first, and how soon it stops nobody knows."""
+        without = self._failed_mask() | self._silent | self._barred
+        if without != self._push_without:
+            self._push_without, self._push_n = without, self.allocator.ceiling_n(without)
+        return self._push_n / self.mass_kg if self._push_n > 0.0 else None
+
+    @property
+    def mass_kg(self) -> float:
+        """Of the craft now, propellant included."""
+        return self.profile.body.mass.dry_kg + max(0.0, self.propellant_kg)
 
     def members(self) -> tuple[Member, ...]:
         """The static member table: who runs when, with what budget, and who must never be dropped."""
@@ -410,20 +426,27 @@ class FlightSoftware:
         facts = self.facts
         if facts is None:
             return
+        self.guard.set_brake(self.brake_m_s2)
         asking = self.supervisor.on_guard_alerts(self.guard.step(now_ns), facts)
         if asking:
             self._get_clear(asking[0], now_ns, facts)
 
     def _get_clear(self, alert: GuardAlert, now_ns: int, facts: Facts) -> None:
-        """Evade as advised, where something is advised and nothing speaks against it; else brake."""
-        source, nav = f"guard {alert.rule_id}", self.estimator.nav
+        """Evade as advised, where something is advised and nothing speaks against it; else brake. What is under way and
+        does so already is not begun anew."""
+        source, nav, commander = f"guard {alert.rule_id}", self.estimator.nav, self.commander
         if alert.evade_m_s is not None:
             advised = {"delta_v_m_s": list(alert.evade_m_s)}
-            if not self.commander.order("evade", advised, source, now_ns, nav, facts).codes:
+            if commander.flown.evades(alert.evade_m_s, nav) or not commander.order(
+                "evade", advised, source, now_ns, nav, facts
+            ).codes:
                 return
-        record = self.commander.order("brake", {}, source, now_ns, nav, facts)
         still = facts.speed_m_s is not None and facts.speed_m_s <= END_SPEED_M_S
-        if record.codes or still:
+        brakes = commander.flown.brakes
+        if brakes and not still:
+            return
+        at_rest = still and (brakes or self.supervisor.modes.motion is Motion.SAFE)
+        if at_rest or commander.order("brake", {}, source, now_ns, nav, facts).codes or still:
             # Refused, or over at once: an alert that asks for a brake is never without an answer.
             self.supervisor.enter_safe(alert.code or Code.GUARD_ALERT, facts)
 
@@ -440,9 +463,8 @@ class FlightSoftware:
     def housekeeping(self, now_ns: int) -> None:
         """Temperatures, self-test, and what changes slowly."""
         self.temperatures = self.hardware.sensors.temperatures(now_ns)
-        mass_kg = self.profile.body.mass.dry_kg + max(0.0, self.propellant_kg)
-        self.estimator.navigation.set_mass(mass_kg)
-        self.controller.set_mass(mass_kg)
+        self.estimator.navigation.set_mass(self.mass_kg)
+        self.controller.set_mass(self.mass_kg)
         self._follow_heat(now_ns)
         modelled = {name: celsius for name, celsius in self.heat.temperatures_c.items() if name in self.heat.clusters}
         self.energy.held_back = self.computer.throttled is True

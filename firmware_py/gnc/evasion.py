@@ -9,13 +9,15 @@ from __future__ import annotations
 from firmware_py.gnc.estimator import NavState
 from firmware_py.gnc.target import DETUMBLED_RAD_S, REST_SPEED_M_S, GuidanceLimits, Phase, Target
 from firmware_py.gnc.thrust_modes import ThrustMode
-from hal.frames import Quaternion, Vec3, add, norm, subtract
+from hal.frames import Quaternion, Vec3, add, dot, norm, subtract
 
 __all__ = ["Evade"]
 
 ZERO: Vec3 = (0.0, 0.0, 0.0)
 MADE_M_S = 0.5 * REST_SPEED_M_S
 """What may be left of the change."""
+SAME_WAY = 0.9
+"""Cosine of the angle (26 deg) within which two changes lead the same way."""
 TIME_FACTOR, TIME_MARGIN_NS = 3.0, 10_000_000_000
 
 
@@ -34,6 +36,15 @@ class Evade:
         self._until_ns = 0
         self._over = False
         self._made = False
+
+    def covers(self, velocity: Vec3, change: Vec3) -> bool:
+        """Whether what is left to be pushed does what another change of a velocity would: it leads about that way, and
+        as far along it."""
+        if self._over:
+            return False
+        left = self._delta_v if self._wanted is None else subtract(self._wanted, velocity)
+        along = dot(left, change)
+        return along >= norm(change) * max(norm(change), SAME_WAY * norm(left))
 
     def update(self, now_ns: int, nav: NavState) -> Target:
         """See GuidanceLaw. Done once the change is made to 0.025 m/s; given up, it coasts without being done."""

@@ -16,7 +16,11 @@ from drivers.samples import FieldSample, LidarScan, RadarScan, RangeSample, Spec
 from fdir.guard_contacts import Contact
 from hal.frames import Quaternion, Vec3
 
-__all__ = ["CODEC", "FIELDS", "ContactFrame", "CraftMotion", "Scan"]
+__all__ = ["AHEAD_NS", "CODEC", "FIELDS", "ContactFrame", "CraftMotion", "Scan"]
+
+AHEAD_NS = 20_000_000
+"""By how much a message may lie ahead of the reader's clock: a tick knows its deadline and not the moment in it, and
+the clocks of two processes are not the same to the millisecond."""
 
 FIELDS = {
     "radar": "radar", "lidar": "lidar", "range": "beam", "spectrometer": "spectrum", "magnetometer": "magnetic",
@@ -50,6 +54,7 @@ class CraftMotion:
     energy_level: str = ""
     loads_off: tuple[str, ...] = ()
     brake_m_s2: float | None = None
+    """What the nozzles that are left push with in every direction; ``None`` too when they lack one."""
     mass_kg: float | None = None
     tank_m_s: float | None = None
     """Speed that the tank can take out."""

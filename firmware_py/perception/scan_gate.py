@@ -10,14 +10,12 @@ from math import isfinite, tau
 
 from drivers.samples import LidarScan, TransponderSample
 from firmware_py.perception.intake import UNIT_TOLERANCE, Refusal
-from firmware_py.perception.port import FIELDS, Scan
+from firmware_py.perception.port import AHEAD_NS, FIELDS, Scan
 from hal.profile import Profile
 
 __all__ = ["ScanGate"]
 
 NS = 1_000_000_000
-FUTURE_NS = NS // 50
-"""By how much a scan may lie ahead of the clock: the clocks of two processes are not the same to the millisecond."""
 OLDEST_NS = NS
 """Older ones are of no use: tracks cannot be rolled back further."""
 MOST_REPLIES = 128
@@ -46,7 +44,7 @@ class ScanGate:
             return Refusal.UNKNOWN_SENSOR
         if any((getattr(scan, name) is not None) != (name == wanted) for name in _SAMPLES):
             return Refusal.WRONG_KIND
-        if scan.ingest_ns > now_ns + FUTURE_NS:
+        if scan.ingest_ns > now_ns + AHEAD_NS:
             return Refusal.FUTURE
         if scan.ingest_ns < now_ns - OLDEST_NS:
             return Refusal.FAR_PAST

@@ -92,6 +92,8 @@ class Perception:
         self._motion: CraftMotion | None = None
         self._now_ns = 0
         """Flight time of this step: what the step says, or the newest motion if that is ahead."""
+        self._judged_ns = -NS
+        """Time of the last judgement."""
         self._stale_ns = round(max(config.tracker.coast_s, config.tracker.drop_firm_s) * NS)
         self.own_m: Vec3 = (0.0, 0.0, 0.0)
         """Where the craft was at the last judgement, inertial."""
@@ -214,6 +216,8 @@ class Perception:
         motion = self._motion
         if motion is None:
             return
+        # Two frames of one step are two moments to whoever counts frames: the second one is no late one.
+        now_ns = self._judged_ns = max(now_ns, self._judged_ns + 1)
         self.verdicts.long_range(
             frame.transponder_id[(frame.band == Band.LR) & (frame.transponder_id >= 0)].tolist()
         )
@@ -249,6 +253,7 @@ class Perception:
         return OwnState(
             self.own_m, motion.velocity_m_s if known else NOWHERE, 0.0, 0.0, motion.brake_m_s2,
             float("nan") if motion.mass_kg is None else motion.mass_kg, motion.tank_m_s, self._keep_out_m,
+            braking=motion.motion == Motion.BRAKE,
         )
 
     # -- orders

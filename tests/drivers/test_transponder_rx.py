@@ -96,6 +96,18 @@ def test_a_cut_round_is_handed_out_with_what_came() -> None:
     assert (cut.counter, cut.announced, len(cut.replies), one.counters.short) == (1, 2, 1, 1)
 
 
+def test_a_round_is_as_old_as_it_is_when_it_is_handed_out() -> None:
+    one = device()
+    feed(one, begin(1, 2), now_ns=5000 * MS)
+    feed(one, *halves(0, 1, 5), now_ns=5003 * MS)
+    [cut] = feed(one, begin(2, 1), now_ns=5500 * MS)
+    [whole] = feed(one, *halves(0, 2, 5), now_ns=5507 * MS)
+    [empty] = feed(one, begin(3, 0), now_ns=6000 * MS)
+    assert [(sample.counter, sample.age_ns) for sample in (cut, whole, empty)] == [
+        (1, 520 * MS), (2, 27 * MS), (3, 20 * MS),
+    ]
+
+
 def test_a_cut_round_gives_way_to_an_empty_one_that_is_newer() -> None:
     one = device()
     [newer] = feed(one, begin(1, 2), *halves(0, 1, 5), begin(2, 0))

@@ -102,6 +102,8 @@ def test_a_brake_under_way_goes_on_for_reasons_that_it_skips_and_for_no_other() 
     assert {
         Code.SAFE_POWER_LOW, Code.SAFE_CAP_LOW, Code.SAFE_THERMAL_CRITICAL, Code.SAFE_COMMS_LOSS,
         Code.SAFE_BLACKBOX_CRITICAL,
+        Code.RADAR_ALERT_UNKNOWN_CLOSE, Code.RADAR_ALERT_FOE_APPROACH, Code.RADAR_ALERT_SPOOF, Code.RADAR_SIGNAL_LOSS,
+        Code.GUARD_ALERT,
     } == FLOWN_TO_ITS_END
     pushing_blind = EXIT_CONDITIONS["exit_orientation_held"].reasons | {Code.ACTUATOR_UNAVAILABLE, Code.SAFE_ORDERED}
     assert not FLOWN_TO_ITS_END & pushing_blind

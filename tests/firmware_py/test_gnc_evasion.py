@@ -64,3 +64,25 @@ def test_a_craft_that_turns_is_calmed_while_it_pushes_and_then_holds_its_attitud
     assert (target.attitude, target.rate, target.velocity) == (None, (0.0, 0.0, 0.0), (2.0, 1.0, 0.0))
     assert law.update(1, MOVING).attitude == MOVING.quaternion
     assert law.update(2, turning).attitude == MOVING.quaternion
+
+
+@pytest.mark.parametrize(("made_m_s", "change", "covered"), [
+    (0.0, CHANGE, True), (0.0, (0.0, 0.5, 0.2), True), (0.0, (0.0, 1.1, 0.0), False), (0.0, (0.0, -0.5, 0.0), False),
+    (0.0, (0.0, 0.5, 0.3), False), (0.0, (0.0, 0.3, -0.5), False), (0.6, CHANGE, False), (0.6, (0.0, 0.4, 0.0), True),
+])
+def test_what_is_left_of_it_covers_a_change_that_leads_about_its_way_and_no_farther(
+    made_m_s: float, change: tuple[float, float, float], covered: bool
+) -> None:
+    law = Evade(LIMITS, CHANGE)
+    if made_m_s == 0.0:
+        # Not begun yet, all of it is left.
+        assert law.covers(MOVING.velocity, change) is covered
+    law.update(0, MOVING)
+    assert law.covers((2.0, made_m_s, 0.0), change) is covered
+
+
+def test_once_it_is_over_it_covers_nothing() -> None:
+    law = Evade(LIMITS, CHANGE)
+    law.update(0, MOVING)
+    law.update(SECOND, dataclasses.replace(MOVING, attitude_known=False))
+    assert not law.covers(MOVING.velocity, CHANGE)

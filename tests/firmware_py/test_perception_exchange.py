@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, nan
 from time import perf_counter_ns
 from typing import Any
@@ -12,6 +13,7 @@ from comms.flight_port import EventNote, LinkOrder, LocalPort
 from fdir.guard_contacts import Contact, TrackStatus
 from fdir.guard_rules import Iff
 from firmware_py.energy.duty_table import Consumer
+from firmware_py.gnc.authority import force_ceiling_n
 from firmware_py.perception.port import ContactFrame, CraftMotion, Scan
 from firmware_py.telemetry_snapshot import PERCEPTION_CHANNELS, snapshot_of
 from hal.profile import load_profile
@@ -91,6 +93,28 @@ def test_the_crafts_motion_is_told_twenty_times_a_second(craft: Watched) -> None
     assert last.tank_m_s > 1.0
 
 
+def test_the_push_that_is_told_is_that_of_the_nozzles_that_are_left(craft: Watched) -> None:
+    def told() -> float | None:
+        craft.heard(CraftMotion)
+        craft.ticks(11)
+        return craft.heard(CraftMotion)[-1].brake_m_s2
+
+    def lose(*nozzles: int) -> None:
+        for nozzle in nozzles:
+            craft.software.supervisor.nozzle_failed(nozzle, "failed off", craft.software.facts)
+
+    craft.run(2.0)
+    body = craft.profile.body
+    mass_kg = body.mass.dry_kg + body.mass.propellant_kg
+    assert told() == pytest.approx(force_ceiling_n(body) / mass_kg, rel=1e-3)
+    lose(0)
+    assert told() == pytest.approx(force_ceiling_n(body, (0,)) / mass_kg, rel=1e-3)
+    # Without a whole cluster there are directions without a push.
+    lose(1)
+    assert craft.software.supervisor.masked >= {0, 1, 2, 3}
+    assert told() is None
+
+
 def test_a_board_without_a_radar_tells_what_it_has() -> None:
     craft = Watched(profile=load_profile("qiki-t", "bench-rpi"))
     craft.run(3.0)
@@ -127,6 +151,35 @@ def test_contacts_reach_the_guard_and_an_urgent_one_is_judged_in_the_tick_it_com
         ticks += 1
         assert ticks <= 11
     assert (ticks <= 2) or not urgent
+
+
+@pytest.mark.parametrize(("ahead_ns", "good"), [(1, True), (20_000_000, True), (20_000_001, False)])
+def test_a_frame_a_little_ahead_of_the_tick_is_a_good_one(craft: Watched, ahead_ns: int, good: bool) -> None:
+    craft.say()
+    number = craft.order("perception_query", what="tracks").number
+    # What is heard is heard in the next tick, whose deadline is all that it knows of time.
+    t_ns = craft.software.now_ns + 5_000_000 + ahead_ns
+    near = replace(craft.contact(range_m=50.0, iff=Iff.UNKNOWN), event_ns=t_ns)
+    craft.say(
+        near, t_ns=t_ns, urgent=True, finished=((number, True, ""),),
+        events=(EventNote(t_ns, "MAP_UPDATE", "info", "x"),),
+    )
+    assert ("RADAR_ALERT_UNKNOWN_CLOSE" in craft.codes) is good
+    assert (craft.program.eyes.orders.outcome(number) is True) is good
+    assert ("MAP_UPDATE" in craft.codes) is good
+    assert craft.refused == (not good)
+    assert craft.channel("guard_left_out")["untimely"] == 0
+
+
+def test_two_frames_ahead_of_one_tick_are_two_to_the_guard(craft: Watched) -> None:
+    craft.say()
+    t_ns = craft.software.now_ns + 8_000_000
+    for later_ns in (0, 1_000_000):
+        contact = replace(craft.contact(), event_ns=t_ns + later_ns)
+        assert craft.port.link.send(ContactFrame(t_ns + later_ns, (contact,), urgent=True))
+    craft.ticks(1)
+    left_out = craft.channel("guard_left_out")
+    assert (craft.refused, left_out["late"], left_out["untimely"]) == (0, 0, 0)
 
 
 def test_telemetry_has_the_channels_and_what_is_none_of_them_is_counted(craft: Watched) -> None:

@@ -21,6 +21,10 @@ __all__ = ["Evasion", "evade", "least_distances", "sphere_directions", "stop_dis
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+LIMIT_SHARE = 0.999
+"""Of the largest change that may be asked for: beyond it by a rounding, the way out would be refused."""
+TANK_SHARE = 0.98
+"""Of what the propellant is good for: the tank of the moment in which it is flown is a bit emptier."""
 BRAKE_POINTS = 16
 """Moments of a stop at which the way is looked at."""
 
@@ -97,7 +101,7 @@ def evade(
         push_m_s2: what the craft pushes with.
         most_m_s: what its propellant is good for.
     """
-    most = min(config.most_evade_m_s, most_m_s)
+    most = min(LIMIT_SHARE * config.most_evade_m_s, TANK_SHARE * most_m_s)
     if push_m_s2 <= 0.0 or most <= 0.0 or len(r) == 0:
         return None
     wanted = radius_m + config.margin_m + np.minimum(spread_m, radius_m)

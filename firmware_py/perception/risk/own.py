@@ -23,6 +23,7 @@ class OwnState:
         speed_in_tank_m_s: change of velocity that the propellant is good for; ``None``: not known.
         keep_out_radius_m: sphere about the craft that nothing may enter, its hull included.
         approached_id: track that is being approached on purpose: it is braked for, never evaded.
+        braking: a stop or an evasion is under way.
     """
 
     position_m: Vec3
@@ -34,6 +35,7 @@ class OwnState:
     speed_in_tank_m_s: float | None
     keep_out_radius_m: float
     approached_id: int = NO_ID
+    braking: bool = False
 
     @property
     def known(self) -> bool:

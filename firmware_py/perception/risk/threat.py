@@ -115,8 +115,8 @@ def answer(
 ) -> Answer:
     """What helps against the tracks ``acting``, of all tracks that are known.
 
-    A stop that is due is flown where it helps: the tank can take out the craft's speed, and the contact does not hit
-    all the same. Otherwise the craft evades. Where neither keeps clear, whichever leaves more room is done.
+    A stop that is due or under way is flown where it helps: the tank can take out the craft's speed, and the contact
+    does not hit all the same. Otherwise the craft evades. Where neither keeps clear, what leaves more room is done.
     """
     if not acting.any():
         return Answer(ThreatKind.NONE)
@@ -125,7 +125,7 @@ def answer(
     way = evade(
         config, r, v, judged.radius_m, spread_m, acting, push_m_s2=push, most_m_s=reach,
     )
-    due = bool((judged.urgent & acting).any())
+    due = own.braking or bool((judged.urgent & acting).any())
     stops, clears = brake_room >= 0.0, way is not None and way.clears
     if way is None or (due and stops) or (stops and not clears):
         return Answer(ThreatKind.BRAKE)

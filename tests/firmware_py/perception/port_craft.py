@@ -24,7 +24,7 @@ from firmware_py.perception.record import PerceptionRecord
 from firmware_py.perception.service import Perception
 from hal.profile import Profile, load_profile
 
-__all__ = ["LEVEL", "NS", "PROFILE", "PortCraft", "motion", "radar_objects", "scan", "spectrum"]
+__all__ = ["CYCLE_NS", "LEVEL", "NS", "PROFILE", "PortCraft", "motion", "radar_objects", "scan", "spectrum"]
 
 NS = 1_000_000_000
 LEVEL = (1.0, 0.0, 0.0, 0.0)

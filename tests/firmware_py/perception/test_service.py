@@ -24,6 +24,7 @@ from firmware_py.perception.replay import header_of, replay_record
 from firmware_py.telemetry_snapshot import PERCEPTION_CHANNELS
 from hal.profile import load_profile
 from tests.firmware_py.perception.port_craft import (
+    CYCLE_NS,
     NS,
     PROFILE,
     PortCraft,
@@ -85,6 +86,24 @@ def test_what_comes_straight_at_the_craft_is_urgent_and_told_with_a_way_out() ->
     assert craft.codes.count("THREAT_HIGH") >= 1
     assert {event.severity for frame in craft.frames for event in frame.events if event.code == "THREAT_HIGH"} \
         >= {"critical"}
+
+
+def test_frames_that_come_in_one_step_count_each_and_make_contacts_one_after_the_other() -> None:
+    craft = seen(PortCraft())
+    said = []
+    for _ in range(3):
+        # A step that was kept waiting finds what two cycles of the radar have sent.
+        for _ in range(2):
+            craft.t_ns += CYCLE_NS
+            craft.counter += 1
+            places = radar_objects([(60.0 + 0.01 * (craft.counter % 7), 0.0, 0.0, 0.0)])
+            craft.send(motion(craft.t_ns), scan("radar", craft.t_ns, radar=RadarScan(craft.counter, 1, places)))
+        said += craft.step()
+    times = [contact.event_ns for frame in said for contact in frame.contacts]
+    assert len(times) == 6
+    assert times == sorted(set(times))
+    assert times[-1] - craft.t_ns <= 1
+    assert craft.perception.risk.levels.late == 0
 
 
 def test_what_passes_far_off_is_not_urgent() -> None:

@@ -58,6 +58,13 @@ def test_a_craft_that_flies_at_something_brakes_when_a_stop_is_due_and_evades_be
         assert kinds == [kind]
 
 
+def test_a_stop_that_is_under_way_is_not_left_for_an_evasion_while_it_helps() -> None:
+    # Slower by now, so that a stop could wait again: it would be begun and left in turns.
+    for own, kind in ((MOVING, ThreatKind.EVADE), (replace(MOVING, braking=True), ThreatKind.BRAKE)):
+        assert watched(own, (39.0, 0.0, 0.0, 0.0, 0.0, 0.0))[0].threats[0].kind is kind
+    assert watched(replace(OWN, braking=True), HIT)[0].threats[0].kind is ThreatKind.EVADE
+
+
 def test_above_the_speed_in_the_tank_the_craft_evades() -> None:
     fast = replace(OWN, velocity_m_s=(10.0, 0.0, 0.0))
     near = (50.0, 0.0, 0.0, 0.0, 0.0, 0.0)

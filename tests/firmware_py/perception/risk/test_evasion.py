@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from math import hypot
+
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fdir.guard_contacts import LARGEST_EVASION_M_S
 from firmware_py.perception.risk.config import RiskConfig
 from firmware_py.perception.risk.evasion import evade, least_distances, sphere_directions, stop_distances
 
@@ -125,3 +128,18 @@ def test_the_cylinders_of_all_contacts_are_left_where_some_are_asked_for() -> No
     place = flown(r, v, found.delta_v_m_s)[:, 0]
     inside = (np.hypot(place[:, 0], place[:, 1]) < 14.9) & (np.abs(place[:, 2]) < 5.9)
     assert not inside.any()
+
+
+@pytest.mark.parametrize("tank_m_s", [16.0, 2.0])
+def test_the_largest_evasion_is_within_what_the_core_takes_in_all_directions(tank_m_s: float) -> None:
+    largest = msgspec.structs.replace(CONFIG, magnitudes=1)
+    for line in sphere_directions(120):
+        found = evade(
+            largest, 60.0 * line[None], -8.0 * line[None], np.array([3.0]), np.zeros(1), np.ones(1, bool),
+            push_m_s2=PUSH, most_m_s=tank_m_s,
+        )
+        assert found is not None
+        size = hypot(*found.delta_v_m_s)
+        assert 0.97 * min(LARGEST_EVASION_M_S, tank_m_s) < size < LARGEST_EVASION_M_S
+        # Perception was told of the tank before the last pulses.
+        assert size < 0.985 * tank_m_s

@@ -138,6 +138,9 @@ def test_the_sockets_and_commands_are_the_agreed_ones() -> None:
         socket = re.search(r"--port (\S+)", other)
         assert socket is not None
         assert f"--{option}-port {socket.group(1)} " in flight
+        # Nobody else of the group may sit down there: over one of them the craft is commanded.
+        [user] = lines(UNITS / "system" / f"qiki-{unit}.service", "User")
+        assert f"--{option}-user {user} " in flight
 
 
 def test_every_user_and_group_is_made() -> None:

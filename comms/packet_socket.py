@@ -2,13 +2,15 @@
 
 A Unix socket of whole messages (SOCK_SEQPACKET). One end listens, one peer is connected at a time; the other connects,
 and connects again after its peer was gone. What finds no room is refused, never split and never waited for. The
-socket's file is for its owner and group alone.
+socket's file is for its owner and group alone; of those the end that listens may let in named users only.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import struct
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +22,10 @@ BUFFER = 1 << 20
 """Room asked of the kernel for what the other end has not read yet."""
 MOST_REFUSED = 8
 """Packets that are too long, in one call; the rest waits for the next."""
+MOST_CALLERS = 4
+"""Callers that are looked at in one call; the rest waits for the next."""
+_CREDENTIALS = struct.Struct("iII")
+"""struct ucred: process, user, group (unix(7), SO_PEERCRED)."""
 
 
 class PortError(OSError):
@@ -111,14 +117,23 @@ class PacketServer(PacketEnd):
 
     Args:
         path: of the socket; a file that a dead program left is replaced.
+        users: ids of those that may call, as the kernel knows them at the call; nobody else may, root and this
+            process's own user neither. ``None``: whoever may open the socket's file.
+
+    Attributes:
+        strangers: callers that were let go; they never take the seat.
+        last_stranger: user id of the last of them, -1 for nobody.
 
     Raises:
         PortError: the path is taken by something that lives, or can't be made.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, users: Collection[int] | None = None) -> None:
         super().__init__()
+        self.strangers = 0
+        self.last_stranger = -1
         self._path = path
+        self._users = None if users is None else frozenset(users)
         try:
             _clear(path)
             self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -145,11 +160,18 @@ class PacketServer(PacketEnd):
             self._path.unlink()
 
     def _connect(self) -> bool:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:
-            return False
-        return self._adopt(connection)
+        for _ in range(MOST_CALLERS):
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return False
+            user = -1 if self._users is None else _user_of(connection)
+            if self._users is None or user in self._users:
+                return self._adopt(connection)
+            connection.close()
+            self.strangers += 1
+            self.last_stranger = user
+        return False
 
 
 class PacketClient(PacketEnd):
@@ -168,6 +190,15 @@ class PacketClient(PacketEnd):
             connection.close()
             return False
         return self._adopt(connection)
+
+
+def _user_of(connection: socket.socket) -> int:
+    """User id of who connected, at that time; -1 if the kernel does not say."""
+    try:
+        data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    except OSError:
+        return -1
+    return int(_CREDENTIALS.unpack(data)[1])
 
 
 def _clear(path: Path) -> None:

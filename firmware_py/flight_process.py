@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,7 @@ from firmware_py import __version__, realtime
 from firmware_py.clock import MACHINE_TIME, MachineTime, RealClock, RealMeter
 from firmware_py.computer_health import ComputerHealth, LinuxHealth
 from firmware_py.energy.computer import LinuxComputer
+from firmware_py.flight_callers import CallerWatch, user_ids
 from firmware_py.flight_epoch import choose_epoch, epoch_text
 from firmware_py.flight_life import Ending, LastLife, LifeFile
 from firmware_py.flight_mission import check_fits, mission_to_fly
@@ -73,6 +74,8 @@ class FlightOrder:
         real_time: ask for a real-time thread.
         for_s: fly so long; ``None``: until told to stop.
         faults, guard_rules: files instead of those that ship.
+        link_user, record_user, perception_user: the one user that may call at each socket; ``None``: whoever may open
+            its file.
     """
 
     board: str
@@ -88,6 +91,9 @@ class FlightOrder:
     for_s: float | None = None
     faults: Path | None = None
     guard_rules: Path | None = None
+    link_user: str | None = None
+    record_user: str | None = None
+    perception_user: str | None = None
 
 
 class FlightProcess:
@@ -121,13 +127,16 @@ class FlightProcess:
             check_fits(given, profile)
         watchdog = watchdog_of(profile.board)
         manager = manager_of(environment)
+        callers = callers_of(order)
         with ExitStack() as stack:
             files = FolderFiles(order.state)
             _lock(order.state, stack)
-            link = None if order.link_port is None else FlightSocket(order.link_port)
+            link = None if order.link_port is None else FlightSocket(order.link_port, users=callers.link)
             if link is not None:
                 stack.callback(link.close)
-            eyes = None if order.perception_port is None else FlightSocket(order.perception_port, PERCEPTION_CODEC)
+            eyes = None if order.perception_port is None else FlightSocket(
+                order.perception_port, PERCEPTION_CODEC, callers.perception
+            )
             if eyes is not None:
                 stack.callback(eyes.close)
             clock = RealClock(0, profile.board.realtime.spin_us, machine)
@@ -147,7 +156,11 @@ class FlightProcess:
             self._recording = open_recording(
                 order.state, order.record_port, header_of(profile, mission, self.life, link is not None), epoch_ns,
                 taps, texts_of(profile, mission, self._table, order.faults), profile.board.rates, stack,
+                callers.record,
             )
+            self._strangers = CallerWatch(self._tell_stranger)
+            for name, door in (("link", link), ("recorder", self._recording.port), ("perception", eyes)):
+                self._strangers.watch(name, door)
             self.folder = self._recording.folder
             self.status = StatusLine(self._recording.journal)
             self._clock = clock
@@ -200,7 +213,14 @@ class FlightProcess:
         self._stack.close()
 
     def _status_member(self) -> Member:
-        return Member("status", self.status.step, RateGroup.SLOW, STATUS_PHASE, 500, False)
+        return Member("status", self._look, RateGroup.SLOW, STATUS_PHASE, 500, False)
+
+    def _look(self, now_ns: int) -> None:
+        self.status.step(now_ns)
+        self._strangers.step(now_ns)
+
+    def _tell_stranger(self, now_ns: int, text: str) -> None:
+        self.program.journal.event(now_ns, Code.INTRUSION_ALERT, Severity.WARNING, text)
 
     def _tell_start(self) -> None:
         """What was found before the flight, as events of it."""
@@ -249,6 +269,24 @@ def watchdog_of(board: BoardConfig) -> LinuxWatchdog | None:
     except msgspec.ValidationError as error:
         raise ConfigError(board.board, None, "watchdog", str(error)) from None
     return LinuxWatchdog(None, None, settings)
+
+
+class Callers(NamedTuple):
+    """Ids of the users that may call at each socket; ``None``: whoever may open its file."""
+
+    link: frozenset[int] | None
+    record: frozenset[int] | None
+    perception: frozenset[int] | None
+
+
+def callers_of(order: FlightOrder) -> Callers:
+    """Users by their names. Raises FlightRefused for one that this computer does not have."""
+    try:
+        return Callers(user_ids(order.link_user), user_ids(order.record_user), user_ids(order.perception_user))
+    except LookupError as error:
+        raise FlightRefused(
+            str(error.args[0]), "make the user (qiki install does), name another one, or leave the option out"
+        ) from None
 
 
 def manager_of(environment: Mapping[str, str]) -> Notifier | None:

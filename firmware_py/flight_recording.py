@@ -5,7 +5,7 @@ The rings of the last few starts are kept: what a start that died has left must 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,16 @@ class Recording:
     Attributes:
         folder: where this process writes.
         journal: of the flight.
+        port: socket of the recorder; ``None``: it is recorded here.
     """
 
     def __init__(
         self, folder: Path, journal: KeptJournal, close: Callable[[], None],
-        pending: Callable[[int], int] | None = None,
+        pending: Callable[[int], int] | None = None, port: PacketServer | None = None,
     ) -> None:
         self.folder = folder
         self.journal = journal
+        self.port = port
         self._close = close
         self._pending = pending
 
@@ -54,7 +56,7 @@ class Recording:
 
 def open_recording(
     state: Path, port: Path | None, header: Mapping[str, Any], epoch_ns: int, taps: TapLog, texts: Mapping[str, str],
-    rates: RateConfig, stack: ExitStack,
+    rates: RateConfig, stack: ExitStack, users: Collection[int] | None = None,
 ) -> Recording:
     """Open the recorder of one start.
 
@@ -64,6 +66,7 @@ def open_recording(
         header, epoch_ns, taps, texts: of the black box.
         rates: of the board.
         stack: gets what closes the socket.
+        users: ids of those that may call there; ``None``: whoever may open the socket's file.
 
     Raises:
         RecordError: files cannot be made.
@@ -81,7 +84,7 @@ def open_recording(
         return Recording(folder, journal, journal.close)
     from firmware_py.recorder.remote import RemoteBox, RemoteRecorder
 
-    server = PacketServer(port)
+    server = PacketServer(port, users)
     stack.callback(server.close)
     shelf = Shelf(state / "rings", RINGS_KEPT)
     folder = shelf.new(mission, epoch_ns)
@@ -94,4 +97,4 @@ def open_recording(
         box.step(now_ns)
         return box.pending
 
-    return Recording(folder, remote, remote.close, pending)
+    return Recording(folder, remote, remote.close, pending, server)

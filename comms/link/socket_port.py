@@ -8,7 +8,7 @@ for its owner and group alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -140,13 +140,27 @@ class FlightSocket(_MessageEnd):
     Args:
         path: of the socket; a file that a dead program left is replaced.
         codec: of the port's messages.
+        users: ids of those that may call; ``None``: whoever may open the socket's file (see PacketServer).
 
     Raises:
         PortError: the path is taken by something that lives, or can't be made.
     """
 
-    def __init__(self, path: Path, codec: MessageCodec = LINK_CODEC) -> None:
-        super().__init__(PacketServer(path), codec)
+    def __init__(
+        self, path: Path, codec: MessageCodec = LINK_CODEC, users: Collection[int] | None = None
+    ) -> None:
+        self._server = PacketServer(path, users)
+        super().__init__(self._server, codec)
+
+    @property
+    def strangers(self) -> int:
+        """See PacketServer."""
+        return self._server.strangers
+
+    @property
+    def last_stranger(self) -> int:
+        """See PacketServer."""
+        return self._server.last_stranger
 
 
 class LinkSocket(_MessageEnd):

@@ -16,6 +16,7 @@ EPILOG = (
     "Examples:\n\n  qiki fly --board qiki-rpi --body qiki-t --state /var/lib/qiki/flight\n\n"
     "  qiki fly --board rig/board.yaml --body qiki-t --state state --link-port run/link.sock "
     "--record-port run/record.sock --no-realtime\n\n"
+    "Whoever connects to the link's socket commands the craft: name its user with --link-user.\n\n"
     "Exit codes: 0 stopped (valves shut, lines low), 2 refused before anything flew, 75 start me again."
 )
 
@@ -35,6 +36,10 @@ def fly(
     for_s: Annotated[float | None, typer.Option("--for", min=0.1, help="Stop after so many seconds.")] = None,
     faults: Annotated[Path | None, typer.Option(help="Fault table, instead of the one that ships.")] = None,
     guard_rules: Annotated[Path | None, typer.Option(help="Guard rules, instead of those that ship.")] = None,
+    link_user: Annotated[str | None, typer.Option(
+        help="The one user that may connect to the link's socket; otherwise whoever may open its file.")] = None,
+    record_user: Annotated[str | None, typer.Option(help="The same for the recorder's socket.")] = None,
+    perception_user: Annotated[str | None, typer.Option(help="The same for perception's socket.")] = None,
 ) -> None:
     """Fly a real board, or buses that a rig serves, until told to stop."""
     import gc
@@ -67,7 +72,7 @@ def fly(
     threading.stack_size(STACK_BYTES)
     order = FlightOrder(
         board, body, state, mission, link_port, record_port, perception_port, cpu, priority, realtime, for_s, faults,
-        guard_rules,
+        guard_rules, link_user, record_user, perception_user,
     )
     try:
         process = FlightProcess(order, os.environ)

@@ -86,7 +86,7 @@ def _serve(
             signed_ns = now_ns
             manager.alive()
         clock.sleep_until_ns(now_ns + round(STEP_S * 1e9))
-    service.close()
+    service.close(clock.now_ns())
     end.close()
     if manager is not None:
         manager.stopping()

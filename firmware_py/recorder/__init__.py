@@ -12,10 +12,14 @@ __all__ = ["RecordError"]
 
 
 class RecordError(Exception):
-    """A recording cannot be made or read: which file, what is wrong with it, what to do next."""
+    """A recording cannot be made or read: which file, what is wrong with it, what to do next.
 
-    def __init__(self, path: Path | str, problem: str, next_step: str) -> None:
+    ``errno`` is the operating system's number of what is wrong, where it had a word in it.
+    """
+
+    def __init__(self, path: Path | str, problem: str, next_step: str, errno: int | None = None) -> None:
         super().__init__(str(path), problem, next_step)
+        self.errno = errno
         self.path = Path(path)
         self.problem = problem
         self.next_step = next_step

@@ -123,12 +123,18 @@ class _Sink:
     What was written reaches the kernel at once, so a crash of the program (not of the machine) loses nothing of it.
     """
 
-    __slots__ = ("descriptor", "failure", "position")
+    __slots__ = ("descriptor", "errno", "failure", "position")
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self.position = 0
         self.failure: str | None = None
+        self.errno: int | None = None
+
+    def fail(self, error: OSError) -> None:
+        """Nothing is written any more, for this reason."""
+        self.failure = error.strerror or type(error).__name__
+        self.errno = error.errno
 
     def write(self, data: bytes) -> int:
         left = memoryview(data)
@@ -136,7 +142,7 @@ class _Sink:
             try:
                 done = os.write(self.descriptor, left)
             except OSError as error:
-                self.failure = error.strerror or type(error).__name__
+                self.fail(error)
                 break
             self.position += done
             left = left[done:]
@@ -210,7 +216,7 @@ class BlackBox(RowWriter):
         if self._sink.failure is not None:
             os.close(self._sink.descriptor)
             problem = f"cannot be written ({self._sink.failure})"
-            raise RecordError(self.path, problem, "make room or choose another place")
+            raise RecordError(self.path, problem, "make room or choose another place", self._sink.errno)
 
     def truth(self, t_ns: int, row: Mapping[str, Any]) -> None:
         """What the rig knows of its world. The first row gives the schema, so it should miss nothing."""
@@ -233,6 +239,11 @@ class BlackBox(RowWriter):
         if self._full:
             return f"file has reached its limit of {self._max_bytes} bytes"
         return self._sink.failure
+
+    @property
+    def failure_errno(self) -> int | None:
+        """The operating system's number of ``failure``; ``None`` where it is not the system's."""
+        return None if self._full else self._sink.errno
 
     @property
     def size_bytes(self) -> int:
@@ -264,7 +275,7 @@ class BlackBox(RowWriter):
         try:
             os.close(self._sink.descriptor)
         except OSError as error:
-            self._sink.failure = error.strerror
+            self._sink.fail(error)
 
     def __enter__(self) -> BlackBox:
         return self
@@ -312,4 +323,4 @@ def _open(path: Path, overwrite: bool) -> int:
     except FileNotFoundError:
         raise RecordError(path, "its folder does not exist", f"make {path.parent} first") from None
     except OSError as error:
-        raise RecordError(path, f"cannot be made ({error.strerror})", "choose another place") from error
+        raise RecordError(path, f"cannot be made ({error.strerror})", "choose another place", error.errno) from error

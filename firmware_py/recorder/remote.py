@@ -76,7 +76,7 @@ class RemoteBox(RowWriter):
     Attributes:
         dropped: rows that were given up here or there.
         confirmed: rows, from the first one on, that are on the medium.
-        refused: packets of the recorder that could not be read.
+        refused: packets of the recorder that could not be read, or confirmed rows that it never got.
     """
 
     def __init__(
@@ -101,6 +101,8 @@ class RemoteBox(RowWriter):
         self._heard_ns = 0
         self._lost_here = self._lost_there = self._lost_before = 0
         self._trouble = ""
+        self._known = 0
+        """Number behind the last row that any recorder was sent, or told to begin at."""
         self.confirmed = 0
         self.refused = 0
 
@@ -194,6 +196,7 @@ class RemoteBox(RowWriter):
             self._sent.clear()
             behind, rows, _ = self._waiting[0] if self._waiting else (self._batch.first, 0, b"")
             hello = msgspec.structs.replace(self._hello, first=behind - rows)
+            self._known = max(self._known, hello.first)
             self._to_open = deque((pack_hello(hello), *self._texts))
             self._lost_before += self._lost_there
             self._lost_there = 0
@@ -209,7 +212,8 @@ class RemoteBox(RowWriter):
             if data is None:
                 return
             packet = read_packet(data)
-            if not isinstance(packet, Kept):
+            if not isinstance(packet, Kept) or packet.rows > self._known:
+                # One that was meant for another flight would let rows go that are nowhere else.
                 self.refused += 1
                 continue
             self._heard_ns = now_ns
@@ -231,6 +235,7 @@ class RemoteBox(RowWriter):
             elif self._waiting:
                 if not self._end.send(self._waiting[0][2]):
                     return
+                self._known = max(self._known, self._waiting[0][0])
                 self._sent.append(self._waiting.popleft())
             else:
                 return

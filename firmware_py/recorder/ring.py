@@ -282,11 +282,13 @@ class Flusher:
     Attributes:
         completed: runs finished.
         failures: files that the operating system could not synchronise.
+        errno: its number of why it could not the first time; ``None`` while it could.
     """
 
     def __init__(self, descriptors: Sequence[int]) -> None:
         self.completed = 0
         self.failures = 0
+        self.errno: int | None = None
         self._descriptors = tuple(descriptors)
         # A pipe, not a lock: writing one byte is one system call that cannot wait.
         self._read, self._write = os.pipe()
@@ -315,8 +317,10 @@ class Flusher:
             for descriptor in self._descriptors:
                 try:
                     os.fdatasync(descriptor)
-                except OSError:
+                except OSError as error:
                     self.failures += 1
+                    if self.errno is None:
+                        self.errno = error.errno
             self.completed += 1
 
 

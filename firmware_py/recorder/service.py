@@ -1,17 +1,19 @@
 """The recorder beside a flight: rows from its socket to black boxes on the medium, whatever becomes of the flight.
 
 Every start of the flight program gets a folder of its own, and so does every piece when a file has grown too big or
-too old. What is confirmed to the flight has been synchronised: it is readable after a power cut. A medium that takes
-nothing more costs the oldest folders first; until there is room the flight is told, and keeps its rows.
+too old. What is confirmed to the flight has been synchronised: it is readable after a power cut. Only the flight whose
+rows they are hears of it. A medium that is full costs the oldest folders first, one that fails costs none; until rows
+go in again the flight is told, and keeps them.
 """
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cbor2
 import msgspec
@@ -29,6 +31,10 @@ __all__ = ["GAP", "RecorderEnd", "RecorderService", "Rotation"]
 SECOND = 1_000_000_000
 MOST_PACKETS = 64
 """Packets that are taken in one step."""
+MOST_STEPS = 64
+"""Steps that take what still lies in the socket at the end; it holds fewer packets."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What removing the oldest flights can cure."""
 GAP = "RECORDER_DEGRADED"
 """Code of the event that the recorder itself writes: rows never arrived."""
 _BROKEN = (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError, struct.error)
@@ -51,6 +57,8 @@ class Rotation:
 class RecorderEnd(Protocol):
     """What of a socket is needed here (``comms.packet_socket.PacketClient``)."""
 
+    connections: int
+
     @property
     def connected(self) -> bool:
         """Whether the flight is there."""
@@ -65,8 +73,25 @@ class RecorderEnd(Protocol):
         """Let the flight go; the next call looks for it again."""
 
 
+class _Trouble(NamedTuple):
+    """Why nothing more goes in, and the operating system's number of it, where it has one."""
+
+    why: str
+    errno: int | None
+
+    @property
+    def full(self) -> bool:
+        """Whether room would help."""
+        return self.errno in FULL
+
+
 class _Piece:
-    """One black box that is being written, and what of it is on the medium."""
+    """One black box that is being written, and what of it is on the medium.
+
+    Attributes:
+        first: number of its first row.
+        confirmed: rows of the flight that are on the medium with it; ``first`` while none of its own are.
+    """
 
     def __init__(self, hello: Hello, texts: dict[str, str], first: int, folder: Path, now_ns: int) -> None:
         header = dict(hello.header)
@@ -74,12 +99,18 @@ class _Piece:
             # It begins in the middle of a flight.
             header["first_row"] = first
         self.folder = folder
+        self.first = self.confirmed = first
         self.box = BlackBox(folder / "flight.mcap", header, hello.epoch_ns, buses=hello.buses, attachments=texts)
+        try:
+            FolderFiles(folder).sync_folder()
+            self._flusher = Flusher([self.box.fileno()])
+        except OSError:
+            self.box.close()
+            raise
         self.began_ns = now_ns
-        self._flusher = Flusher([self.box.fileno()])
+        self._closed = False
         self._asked: tuple[int, int] | None = None
         """Rows, and runs of the flusher after which they are on the medium."""
-        FolderFiles(folder).sync_folder()
 
     def ask(self, count: int) -> None:
         """Bring what there is to the medium: ``count`` rows, should it succeed. One request at a time."""
@@ -94,17 +125,25 @@ class _Piece:
         if self._asked is None or self._flusher.completed < self._asked[1]:
             return None
         count, self._asked = self._asked[0], None
-        return count if self.failure is None else None
+        if self.failure is not None:
+            return None
+        self.confirmed = count
+        return count
 
     @property
-    def failure(self) -> str | None:
-        """Why nothing more goes in."""
+    def failure(self) -> _Trouble | None:
+        """Why nothing more goes in; after ``close``, why not all of it is on the medium."""
         if self.box.failure is not None:
-            return self.box.failure
-        return "the medium cannot be synchronised" if self._flusher.failures else None
+            return _Trouble(self.box.failure, self.box.failure_errno)
+        if self._flusher.failures:
+            return _Trouble("the medium cannot be synchronised", self._flusher.errno)
+        return None
 
     def close(self) -> None:
-        """Whole, and on the medium."""
+        """Whole, and on the medium unless ``failure`` says otherwise. Calling it again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         self.box.finish()
         self._flusher.close()
         self.box.close()
@@ -135,6 +174,8 @@ class RecorderService:
         self._hello: Hello | None = None
         self._texts: dict[str, str] = {}
         self._piece: _Piece | None = None
+        self._met = -1
+        """Connection at which the flight that is recorded was greeted last."""
         self._next_row = 0
         self._lost = 0
         self._synced_ns = 0
@@ -161,9 +202,13 @@ class RecorderService:
         self._follow(now_ns)
         return came
 
-    def close(self) -> None:
-        """Finish what is open and confirm it."""
-        self._finish()
+    def close(self, now_ns: int) -> None:
+        """Take what still lies in the socket, a flight's last words perhaps; finish what is open and confirm it."""
+        for _ in range(MOST_STEPS):
+            if not self.step(now_ns):
+                break
+        if self._piece is not None and self._finish() is None:
+            self._confirm(self._next_row)
 
     # -- packets
 
@@ -179,7 +224,8 @@ class RecorderService:
         elif isinstance(packet, Rows) and self._piece is not None:
             self._write(packet, self._piece)
         elif isinstance(packet, End):
-            self._finish()
+            if self._piece is not None and self._finish() is None:
+                self._confirm(self._next_row)
             self._hello = None
         else:
             self.refused += 1
@@ -192,9 +238,11 @@ class RecorderService:
             self.refused += 1
             self._end.hang_up()
             return
+        self._met = self._end.connections
         if self._hello is not None and hello.session == self._hello.session:
             # The same flight, met again: it begins with what was not confirmed, of which some may be here already.
             return
+        # Not confirmed: whoever is there now would take these rows for its own.
         self._finish()
         self._hello, self._texts, self._next_row, self._lost = hello, {}, hello.first, 0
         self._begin_if_whole(now_ns)
@@ -238,11 +286,15 @@ class RecorderService:
         assert hello is not None
         mission = hello.header.get("mission")
         name = mission if isinstance(mission, str) and mission.replace("-", "").isalnum() else "flight"
+        folder: Path | None = None
         try:
             folder = self._shelf.new(name.lower(), hello.epoch_ns)
             self._piece = _Piece(hello, self._texts, self._next_row, folder, now_ns)
         except (RecordError, OSError) as error:
-            self._fail(str(error), now_ns)
+            if folder is not None:
+                # No row is in it. Kept, it would be the newest, which is never touched, in the place of a real flight.
+                self._shelf.discard(folder)
+            self._fail(_Trouble(str(error), error.errno), now_ns)
             return
         self.pieces += 1
         self._synced_ns = now_ns
@@ -254,11 +306,11 @@ class RecorderService:
             return
         failure = piece.failure
         if failure is not None:
-            self._fail(failure, now_ns)
+            self._fail(failure, now_ns, piece)
             return
         kept = piece.kept()
         if kept is not None:
-            self._end.send(pack_kept(kept, self._lost, ""))
+            self._confirm(kept)
         if now_ns - self._synced_ns >= self._rotation.sync_ns:
             self._synced_ns = now_ns
             piece.ask(self._next_row)
@@ -266,31 +318,53 @@ class RecorderService:
             if removed is not None:
                 self._tell("beyond the budget, removed", {"folder": str(removed)})
         if piece.box.size_bytes >= self._rotation.bytes or now_ns - piece.began_ns >= self._rotation.age_ns:
-            self._finish()
+            trouble = self._finish()
+            if trouble is not None:
+                # Its last rows are not on the medium: the flight sends them again, and nothing counts beyond them.
+                self._fail(trouble, now_ns, piece)
+                return
+            self._confirm(self._next_row)
             self._begin(now_ns)
 
-    def _fail(self, why: str, now_ns: int) -> None:
-        """Nothing more goes in: tell the flight, make room, and come back later; it keeps what was not confirmed."""
-        self._tell("nothing can be recorded", {"why": why})
-        self._end.send(pack_kept(0, self._lost, why))
-        if self._piece is not None:
-            self._piece.close()
-            self._piece = None
-        removed = self._shelf.make_room()
-        if removed is not None:
-            self._tell("no room, removed", {"folder": str(removed)})
+    def _confirm(self, count: int, why: str = "") -> None:
+        """Tell the flight whose rows they are what is on the medium; never another one that came in its place."""
+        # With somebody connected, sending looks for nobody else.
+        if self._end.connected and self._end.connections == self._met:
+            self._end.send(pack_kept(count, self._lost, why))
+
+    def _fail(self, trouble: _Trouble, now_ns: int, piece: _Piece | None = None) -> None:
+        """Nothing more goes in: tell the flight, make room if that would help, and come back later; it keeps what was
+        not confirmed."""
+        self._tell("nothing can be recorded", {"why": trouble.why})
+        self._confirm(0, trouble.why)
+        if piece is not None:
+            piece.close()
+        self._piece = None
+        if trouble.full:
+            self._make_room(piece)
         self._end.hang_up()
         # The next meeting begins with the first row that was not confirmed.
         self._hello = None
         self._retry_ns = now_ns + self._rotation.retry_ns
 
-    def _finish(self) -> None:
+    def _make_room(self, piece: _Piece | None) -> None:
+        """The piece that found no room goes first if no row of it was confirmed: its flight has those, and sends them
+        again. Then the oldest of the others, of which the newest stays."""
+        own = None if piece is None or piece.confirmed > piece.first else self._shelf.discard(piece.folder)
+        for removed in (own, self._shelf.make_room()):
+            if removed is not None:
+                self._tell("no room, removed", {"folder": str(removed)})
+
+    def _finish(self) -> _Trouble | None:
+        """End the file that is open. Why not all of it is on the medium; ``None`` if it is, or if none was open."""
         piece, self._piece = self._piece, None
         if piece is None:
-            return
+            return None
         piece.close()
-        if piece.failure is None:
-            self._end.send(pack_kept(self._next_row, self._lost, ""))
+        failure = piece.failure
+        if failure is not None:
+            self._tell("the end of a file may be lost", {"folder": str(piece.folder), "why": failure.why})
+        return failure
 
 
 def _value(row: Row) -> Any:

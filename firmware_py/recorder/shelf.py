@@ -62,7 +62,7 @@ class Shelf:
             FolderFiles(self._place).sync_folder()
         except OSError as error:
             problem = f"cannot be made ({error.strerror})"
-            raise RecordError(folder, problem, "make room or choose another place") from error
+            raise RecordError(folder, problem, "make room or choose another place", error.errno) from error
         return folder
 
     def folders(self) -> list[Shelved]:
@@ -88,6 +88,10 @@ class Shelf:
         """Remove the oldest folder, for a medium that is full; returns it, ``None`` if only the newest is left."""
         found = self.folders()
         return self._remove(found[0].path) if len(found) > 1 else None
+
+    def discard(self, folder: Path) -> Path | None:
+        """Remove a folder that holds nothing worth keeping, the newest too; returns it, ``None`` if it stays."""
+        return self._remove(folder)
 
     def _remove(self, folder: Path) -> Path | None:
         try:

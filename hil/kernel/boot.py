@@ -162,6 +162,11 @@ class Guest:
         return self._clock() - self._began
 
     @property
+    def running(self) -> bool:
+        """Whether it is switched on and has not ended by itself."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def tail(self) -> str:
         """The last lines of the console."""
         return "\n".join(self._tail)

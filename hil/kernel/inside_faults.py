@@ -36,6 +36,10 @@ __all__ = ["FAULT_CHECKS"]
 Answer = tuple[float | None, str]
 PATIENCE_S = 60.0
 LINES = 40_000
+MOST_LEFT = 1 << 20
+"""Bytes that a full disk may have left."""
+STATUS_S = 1.5
+"""How much later the program's status, sent twice a second, may show what was lost."""
 MOST_STARTS = 3
 """Starts that did not last, before the next one: five in a row would end in SAFE (fdir/boot.py)."""
 SELDOM_S = 0.25
@@ -128,13 +132,18 @@ def fill_disk() -> tuple[float, str]:
     with contextlib.suppress(OSError), fill.open("ab") as file:
         while file.write(bytes(1 << 16)):
             file.flush()
-    left = shutil.disk_usage("/var/lib").free
-    time.sleep(4.0)
-    _unmoved(flight)
-    during = show(RECORDER, "ActiveState", "NRestarts")
-    fill.unlink()
+    try:
+        left = shutil.disk_usage("/var/lib").free
+        if left > MOST_LEFT:
+            raise CheckFailed(f"{left >> 10} kB were left: the disk was not full")
+        time.sleep(4.0)
+        _unmoved(flight)
+        during = show(RECORDER, "ActiveState", "NRestarts")
+    finally:
+        fill.unlink()
     newest = _newest_size()
-    took = until("a black box grows again", lambda: _newest_size() != newest, PATIENCE_S, 0.2)
+    # Of names that only rise: one that was removed for room is no growth.
+    took = until("a black box grows again", lambda: _newest_size() > newest, PATIENCE_S, 0.2)
     return took, f"{left >> 10} kB were left; the recorder was {during['ActiveState']}, restarts {during['NRestarts']}"
 
 
@@ -306,22 +315,42 @@ def _kill_beside(unit: str) -> tuple[float, str]:
 
 
 def _lose(take: object, give: object, for_s: float) -> tuple[float, str]:
-    """Take something away for a while; how long after it came back every device is well again."""
+    """Take something away for a while; how long after it came back every device is well again.
+
+    Raises CheckFailed when the program's status never showed that something was away.
+    """
     flight = _flying()
     well = _unwell()
     take()  # type: ignore[operator]
     try:
-        time.sleep(for_s)
-        during = _unwell()
+        during = _changed(well, for_s)
     finally:
         give()  # type: ignore[operator]
-    took = until("its devices are well again", lambda: _unwell() == well, PATIENCE_S, 0.1)
+    began = time.monotonic()
+    if during is None:
+        during = _changed(well, STATUS_S)
+    if during is None:
+        raise CheckFailed(f"nothing was seen of it: devices {well or 'all ok'}, before and all the time")
+    until("its devices are well again", lambda: _unwell() == well, PATIENCE_S, 0.1)
+    took = time.monotonic() - began
     time.sleep(1.0)
     now = process_of(FLIGHT)
     same = "the same process" if now == flight else "another process"
     if now != flight or flight_mode() is None:
         raise CheckFailed(f"{same}: {show(FLIGHT, 'StatusText', 'Result', 'NRestarts')}")
-    return took, f"meanwhile: {during or 'nothing to be seen'}; {same}, {flight_mode()}"
+    return took, f"meanwhile: {during}; {same}, {flight_mode()}"
+
+
+def _changed(well: str, for_s: float) -> str | None:
+    """Devices that are not well, as last seen when they were others than before; ``None``: never in ``for_s``."""
+    began, seen = time.monotonic(), None
+    while True:
+        now = _unwell()
+        seen = seen if now in (well, "") else now
+        left = for_s - (time.monotonic() - began)
+        if left <= 0.0:
+            return seen
+        time.sleep(min(SELDOM_S, left))
 
 
 def _unwell() -> str:
@@ -351,8 +380,12 @@ def _ms(seconds: float) -> str:
 
 
 def _newest_size() -> tuple[str, int]:
-    found = sorted(Path("/var/lib/qiki/flights").rglob("*.mcap"), key=lambda path: path.stat().st_mtime)
-    return (str(found[-1]), found[-1].stat().st_size) if found else ("", 0)
+    found = sorted(Path("/var/lib/qiki/flights").rglob("*.mcap"))
+    try:
+        return (str(found[-1]), found[-1].stat().st_size) if found else ("", 0)
+    except FileNotFoundError:
+        # The recorder has removed it meanwhile.
+        return "", 0
 
 
 def _digest(path: Path) -> str:

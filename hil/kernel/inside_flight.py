@@ -81,12 +81,15 @@ def rate() -> tuple[float, str]:
 
 
 def resources() -> tuple[float, str]:
-    """Proportional set size of the processes of all units."""
+    """Proportional set size of the processes of all units; flight and recorder must have one."""
     parts = {}
     for name in UNITS:
         total = sum(_pss_kb(number) for number in _processes(name))
         if total:
             parts[name] = total / 1000.0
+    unknown = [name for name in UNITS[:2] if name not in parts]
+    if unknown:
+        raise CheckFailed(f"no memory figure of {', '.join(unknown)}; of others: {parts}")
     return sum(parts.values()), ", ".join(f"{name} {size:.0f} MB" for name, size in parts.items())
 
 

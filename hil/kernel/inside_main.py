@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hil.kernel.inside_faults import FAULT_CHECKS
-from hil.kernel.inside_flight import FLIGHT_CHECKS, await_flight
-from hil.kernel.inside_host import FLIGHT, SHARE, CheckFailed, flight_mode, run, say, show, until
+from hil.kernel.inside_flight import FLIGHT_CHECKS, UNITS, await_flight
+from hil.kernel.inside_host import FLIGHT, RECORDER, SHARE, CheckFailed, flight_mode, run, say, show, until
 from hil.kernel.inside_install import INSTALL_CHECKS, prepare
 
 __all__ = ["main"]
@@ -23,6 +23,8 @@ __all__ = ["main"]
 Answer = tuple[float | None, str]
 LONGEST_S = 1500.0
 WATCHDOG_S = 5
+STOP_S = 120.0
+"""Within which all units have stopped; on an emulated processor too."""
 
 
 def main() -> int:
@@ -89,17 +91,30 @@ def _tell_more() -> None:
 
 
 def _keep_record() -> list[str]:
-    """Bring the newest black boxes to the host; their names. The recorder has closed its file when it was stopped."""
-    run("systemctl", "stop", "qiki.target", "qiki-recorder.service", "qiki-flight.service", check=False)
+    """Stop all as a user would, and bring the newest black boxes to the host; their names, the newest last. The
+    recorder has closed its file when it was stopped."""
+    run("systemctl", "stop", "qiki.target", check=False)
+    try:
+        # The command waits for the target alone, which goes before its units.
+        until("the target's units have stopped", _all_stopped, STOP_S, 0.2)
+    except CheckFailed as error:
+        say(lost=str(error))
+        run("systemctl", "stop", RECORDER, FLIGHT, check=False)
     folder = SHARE / "flights"
     folder.mkdir(exist_ok=True)
     names = []
-    for path in sorted(Path("/var/lib/qiki/flights").rglob("*.mcap"), key=lambda found: found.stat().st_mtime)[-8:]:
+    # Folders begin with a number that always rises; the clock of the day was moved.
+    for path in sorted(Path("/var/lib/qiki/flights").rglob("*.mcap"))[-8:]:
         name = f"{path.parent.name}-{path.name}"
         (folder / name).write_bytes(path.read_bytes())
         names.append(name)
     _tell_more()
     return names
+
+
+def _all_stopped() -> bool:
+    states = [show(f"{name}.service", "ActiveState").get("ActiveState") for name in UNITS]
+    return all(state in ("inactive", "failed") for state in states)
 
 
 def _black_box() -> str | None:

@@ -51,6 +51,7 @@ CHECKS = (
     Check("clock-jump", "fly", "the clock jumps a day ahead and back: flight goes on in its mode", None),
     Check("no-realtime", "fly", "without real-time rights: it starts, says so, and reaches Idle", 50.0, board=10.0),
     Check("bad-update", "fly", "an update that can't fly: the old version is back in control, nothing lost", 60.0),
+    Check("ending", "fly", "systemctl stop qiki.target: the black box has the flight's last event and row", None),
     Check("black-box", "fly", "the black box read by qiki report on the host", None),
     Check("power-cut", "cut", "power cut in flight: flying again by itself after the next start", 30.0),
     Check("cut-record", "cut", "power cut in flight: seconds of its flight that the black box lacks", 10.0),

@@ -34,6 +34,17 @@ INSIDE = Path(__file__).resolve().parent
 FILES = INSIDE / "guest_files"
 BOOT_LIMIT_S = 300.0
 CUT_AFTER_S = 10.0
+READ_HERE = ("ending", "black-box")
+"""Checks of the boot that flies which this machine makes, of what the guest's recorder wrote."""
+ENDING = """
+import sys
+from firmware_py.recorder.kept import FLIGHT_ENDING
+from firmware_py.recorder.reader import read_flight
+flight = read_flight(sys.argv[1])
+ended = any(row.value["code"] == FLIGHT_ENDING for row in flight.rows("/event"))
+print(int(ended and flight.complete and flight.counts.get("/timing", 0) > 0), end=" ")
+print(f"ending event {ended}, timing {flight.counts.get('/timing', 0)}, whole {flight.complete}")
+"""
 LAST_ROW = """
 import sys
 from firmware_py.recorder.reader import read_flight
@@ -65,6 +76,8 @@ class Rig:
         self._into = into_tree or arch != "uml"
         self.outcomes: dict[str, Outcome] = {}
         self.lost: list[str] = []
+        self._kept: list[str] = []
+        """Names of the black boxes that the boot that flies handed over, the newest last."""
         self._checks = checks
         self._cache = cache
         self._work = work
@@ -85,6 +98,8 @@ class Rig:
         boots = {check.boot for check in self._checks}
         if "fly" in boots:
             self._boot(image, self._copy(disk), "fly")
+            if self._asked("ending"):
+                self._read_ending()
             if self._asked("black-box"):
                 self._read_black_boxes()
         if "cut" in boots:
@@ -213,7 +228,7 @@ class Rig:
         with self._guest(image, disk) as guest:
             for said in guest.follow(limit_s):
                 self._hear(said, wanted, records)
-            if len(records) < len([check for check in wanted if check.name != "black-box"]):
+            if len(records) < len([check for check in wanted if check.name not in READ_HERE]):
                 self.lost.append(f"the boot {boot} ended early; last seen:\n{guest.tail}")
         return records
 
@@ -224,6 +239,9 @@ class Rig:
         if "flying_s" in record:
             self._tell(f"flying {said.at_s:.1f} s after it was switched on")
             self._flying_s = said.at_s
+        kept = record.get("kept")
+        if isinstance(kept, list):
+            self._kept = [str(one) for one in kept]
         name = record.get("check")
         check = next((check for check in wanted if check.name == name), None)
         if check is None:
@@ -239,15 +257,23 @@ class Rig:
         """Power cut some seconds into a flight, then another start from the same disk."""
         volatile = self.arch != "uml"
         self._job("cut", ())
-        flown_s, name = 0.0, ""
+        flown_s, name, lost, cut = 0.0, "", "", False
         with self._guest(image, disk, volatile) as guest:
             for said in guest.follow(BOOT_LIMIT_S * self._factor):
+                lost = str(said.record.get("lost", lost))
                 if said.record.get("flying"):
                     time.sleep(CUT_AFTER_S)
                     flown_s = float(said.record["flown_s"]) + CUT_AFTER_S
                     name = str(said.record["black_box"])
+                    # A guest that has ended by then was not cut.
+                    cut = guest.running
                     guest.cut_power()
                     break
+            if not cut:
+                why = f"the power was never cut: {lost or 'the guest ended by itself'}; last seen:\n{guest.tail}"
+                for check in ("power-cut", "cut-record"):
+                    self._note(check, {"ok": False, "measured": None, "seen": why})
+                return
         self._job("again", ())
         after: dict[str, object] = {}
         names: list[str] = []
@@ -296,6 +322,18 @@ class Rig:
         else:
             record = {"ok": True, "measured": ended - armed, "seen": f"{which}, fed last when it was armed"}
         self._note("watchdog-reset", record)
+
+    def _read_ending(self) -> None:
+        """Whether the flight that was stopped last, with the whole target, has its end in its black box."""
+        if not self._kept:
+            self._note("ending", {"ok": False, "measured": None, "seen": "the guest kept no black box"})
+            return
+        name = self._kept[-1]
+        done = self._run(ENDING, str(self._share / "flights" / name))
+        ended, _, seen = done.stdout.strip().partition(" ")
+        seen = done.stderr.strip()[-200:] if done.returncode else seen
+        ok = done.returncode == 0 and ended == "1"
+        self._note("ending", {"ok": ok, "measured": None, "seen": f"{name}: {seen}"})
 
     def _read_black_boxes(self) -> None:
         """``qiki report`` on the host over what the guest's recorder wrote."""

@@ -40,6 +40,9 @@ def ended(supervisor: Supervisor, folder: Path, *words: str) -> tuple[int | None
     (["--board", "nowhere", "--body", "qiki-t"], "nowhere"),
     (["--board", "qiki-rpi", "--body", "qiki-t", "--mission", "bench-move"], "bench-12kg"),
     (["--board", "qiki-rpi", "--body", "qiki-t", "--link-port", "/nowhere/link.sock"], "make its folder"),
+    (["--board", "qiki-rpi", "--body", "qiki-t", "--link-port", "l.sock", "--link-user", "nobody-such"], "nobody-such"),
+    (["--board", "qiki-rpi", "--body", "qiki-t", "--record-user", "nobody-such"], "no user nobody-such"),
+    (["--board", "qiki-rpi", "--body", "qiki-t", "--perception-user", "nobody-such"], "leave the option out"),
 ])
 def test_what_makes_no_sense_is_refused_with_code_2(
     supervisor: Supervisor, folder: Path, words: list[str], says: str

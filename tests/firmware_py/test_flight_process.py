@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
+from comms.flight_port import CraftState
 from comms.link.socket_port import LinkSocket
 from comms.packet_socket import PacketClient, PortError
 from drivers.errors import Cause, DeviceError
@@ -130,6 +133,44 @@ def test_ports_are_served_and_nobody_is_waited_for(folder: Path) -> None:
     assert not any(path.exists() for path in ports.values())
     assert process.folder.parent == folder / "state" / "rings"
     assert read_ring(process.folder / "ring-fast.bin").records
+
+
+def test_a_stranger_at_any_socket_is_not_served_and_told_of_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = {f"qiki-{name}": os.getuid() + number for number, name in enumerate(("link", "record", "see"))}
+    monkeypatch.setattr(
+        "firmware_py.flight_callers.pwd.getpwnam", lambda name: SimpleNamespace(pw_uid=named[name]),
+    )
+    ports = {f"{name}_port": folder / f"{name}.sock" for name in ("link", "record", "perception")}
+    users = {"link_user": "qiki-link", "record_user": "qiki-record", "perception_user": "qiki-see"}
+    process = FlightProcess(order(folder, **ports, **users), {}, openers=NO_BUSES)
+    link, record = LinkSocket(ports["link_port"]), PacketClient(ports["record_port"])
+    perception = LinkSocket(ports["perception_port"], CODEC)
+    try:
+        ticks = iter(range(400))
+
+        def stop() -> bool:
+            # They come again and again.
+            record.meet()
+            record.receive()
+            perception.receive(1)
+            return next(ticks, None) is None
+
+        assert link.receive(1) == []
+        assert process.fly(stop) == 0
+        assert any(isinstance(message, CraftState) for message in link.receive(1000))
+        assert record.receive() is None
+        assert perception.receive(1) == []
+    finally:
+        process.close()
+        for end in (link, record, perception):
+            end.close()
+    told = [row.payload.decode(errors="replace") for row in read_ring(process.folder / "ring-medium.bin").records]
+    strangers = [text for text in told if Code.INTRUSION_ALERT in text]
+    assert len(strangers) == 2
+    assert any(f"user {os.getuid()} called at the recorder socket" in text for text in strangers)
+    assert any("perception socket" in text for text in strangers)
 
 
 def test_the_manager_hears_of_the_first_tick_the_state_and_the_end(folder: Path) -> None:

@@ -90,6 +90,40 @@ def test_what_was_not_confirmed_goes_to_the_next_recorder() -> None:
     assert flown.box.dropped == 0
 
 
+def test_rows_that_were_never_sent_cannot_be_confirmed() -> None:
+    flown = Flown()
+    flown.pipe.join()
+    flown.ticks(100)
+    flown.box.flush()
+    sent = len(flown.heard()[1])
+    flown.pipe.recorder.send(pack_kept(sent + 1, 0, ""))
+    flown.ticks(1)
+    assert (flown.box.refused, flown.box.confirmed) == (1, 0)
+    flown.pipe.cut()
+    flown.pipe.join()
+    flown.ticks(100)
+    flown.box.flush()
+    assert flown.heard()[1] == list(range(201))
+    flown.pipe.recorder.send(pack_kept(201, 0, ""))
+    flown.ticks(1)
+    assert (flown.box.refused, flown.box.confirmed) == (1, 201)
+
+
+def test_a_recorder_may_confirm_where_it_was_told_to_begin() -> None:
+    flown = Flown()
+    flown.ticks(40 * WAITING)
+    flown.pipe.join()
+    flown.pipe.flight.room = 1
+    flown.ticks(1)
+    [hello], _ = flown.heard()
+    assert isinstance(hello, Hello)
+    assert hello.first > 0
+    flown.pipe.flight.room = 0
+    flown.pipe.recorder.send(pack_kept(hello.first, 0, ""))
+    flown.ticks(1)
+    assert (flown.box.refused, flown.box.confirmed) == (0, hello.first)
+
+
 def test_a_recorder_that_never_comes_costs_the_oldest_rows_and_they_are_counted() -> None:
     flown = Flown()
     per_packet = PACKET_NS // TICK + 1

@@ -132,7 +132,7 @@ def test_what_is_confirmed_is_readable_after_a_cut_at_any_later_byte(tmp_path: P
             cut.write_bytes(whole[:length])
             kept = [record.value[0][2] for record in read_flight(cut).messages("/bus")]
             assert kept[:rows] == list(range(rows))
-    beside.service.close()
+    beside.service.close(beside.now_ns)
 
 
 def test_a_recorder_that_was_killed_loses_no_row(tmp_path: Path) -> None:
@@ -169,14 +169,14 @@ def test_files_are_finished_by_size_and_by_age(tmp_path: Path) -> None:
     assert [flight.header.get("first_row", 0) for flight in by_size.flights()] == [piece[0] for piece in pieces]
     by_age = Beside(tmp_path / "age", Rotation(age_ns=2 * SECOND))
     by_age.ticks(1000)
-    by_age.service.close()
+    by_age.service.close(by_age.now_ns)
     assert len(by_age.rows()) == 3
 
 
 def test_the_oldest_files_go_beyond_the_budget_and_the_newest_never(tmp_path: Path) -> None:
     beside = Beside(tmp_path, Rotation(bytes=20_000), budget=70_000)
     beside.ticks(12_000)
-    beside.service.close()
+    beside.service.close(beside.now_ns)
     sizes = [one.size for one in Shelf(tmp_path, None).folders()]
     assert sum(sizes) < 70_000 + 2 * 25_000
     assert beside.rows()[-1][-1] > 11_900
@@ -216,6 +216,177 @@ def test_a_full_medium_is_told_makes_room_and_costs_no_row(tmp_path: Path, monke
     assert last[-1] == beside.row - 1
 
 
+class Medium:
+    """A medium that refuses to write or to synchronise while it is told to; errors by number, 0: it does its work."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.write_errno = self.sync_errno = 0
+        write, fdatasync = os.write, os.fdatasync
+
+        def writing(handle: int, data: Any) -> int:
+            # What is shorter goes through pipes.
+            if self.write_errno and len(data) > 100:
+                raise OSError(self.write_errno, os.strerror(self.write_errno))
+            return write(handle, data)
+
+        def synchronising(handle: int) -> None:
+            if self.sync_errno:
+                raise OSError(self.sync_errno, os.strerror(self.sync_errno))
+            fdatasync(handle)
+
+        monkeypatch.setattr("firmware_py.recorder.blackbox.os.write", writing)
+        monkeypatch.setattr("firmware_py.recorder.ring.os.fdatasync", synchronising)
+
+
+def fly_on(beside: Beside, rounds: int) -> None:
+    """Ticks and synchronisations; whoever hung up is met again."""
+    for _ in range(rounds):
+        beside.ticks(220)
+        beside.settle()
+        if not beside.pipe.joined:
+            beside.pipe.join()
+
+
+@pytest.mark.parametrize("failing", ["write_errno", "sync_errno"])
+def test_a_medium_that_fails_costs_no_flight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    medium = Medium(monkeypatch)
+    beside = Beside(tmp_path, Rotation(bytes=20_000, retry_ns=SECOND))
+    beside.ticks(2000)
+    beside.settle()
+    before = [one.path for one in Shelf(tmp_path, None).folders()]
+    assert len(before) > 2
+    setattr(medium, failing, errno.EIO)
+    fly_on(beside, 6)
+    assert beside.box.failure is not None
+    assert all(path.exists() for path in before)
+    setattr(medium, failing, 0)
+    fly_on(beside, 4)
+    beside.box.end()
+    beside.service.close(beside.now_ns)
+    assert beside.box.dropped == 0
+    assert set(range(beside.row)) <= {number for piece in beside.rows() for number in piece}
+
+
+@pytest.mark.parametrize(("failing", "number"), [
+    ("write_errno", errno.ENOSPC), ("write_errno", errno.EDQUOT), ("sync_errno", errno.ENOSPC),
+])
+def test_a_full_medium_never_costs_the_newest_flight_that_has_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, number: int
+) -> None:
+    medium = Medium(monkeypatch)
+    beside = Beside(tmp_path, Rotation(retry_ns=SECOND))
+    for session in ("s2", "s3"):
+        beside.ticks(400)
+        beside.settle()
+        beside.pipe.cut()
+        beside.start_flight(session)
+        beside.pipe.join()
+    beside.box.end()
+    beside.service.step(beside.now_ns)
+    *older, newest = [one.path for one in Shelf(tmp_path, None).folders() if one.size > 10_000]
+    beside.pipe.cut()
+    setattr(medium, failing, number)
+    beside.start_flight("s4")
+    beside.pipe.join()
+    fly_on(beside, 12)
+    assert not any(path.exists() for path in older)
+    # What found no room leaves nothing behind that would be the newest in its place; an attempt may be under way.
+    kept, *attempt = [one.path for one in Shelf(tmp_path, None).folders()]
+    assert kept == newest
+    assert len(attempt) <= beside.service.recording
+    assert len(read_flight(newest / "flight.mcap").rows("/event")) == 0
+    setattr(medium, failing, 0)
+    fly_on(beside, 3)
+    beside.box.end()
+    beside.service.close(beside.now_ns)
+    assert beside.box.dropped == 0
+    assert beside.rows()[-1] == list(range(beside.row))
+
+
+def test_rows_of_a_file_whose_end_was_lost_are_not_confirmed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    medium = Medium(monkeypatch)
+    beside = Beside(tmp_path, Rotation(age_ns=3 * SECOND, retry_ns=SECOND))
+    beside.ticks(500)
+    beside.settle()
+    confirmed = beside.box.confirmed
+    assert 0 < confirmed < 500
+    # The file is ended while the medium fails: with its last synchronisation, which nobody asked for.
+    monkeypatch.setattr("firmware_py.recorder.service._Piece.ask", lambda *_: None)
+    medium.sync_errno = errno.EIO
+    beside.ticks(112)
+    assert beside.box.confirmed == confirmed
+    assert "synchronised" in (beside.box.failure or "")
+    medium.sync_errno = 0
+    monkeypatch.undo()
+    beside.ticks(400)
+    beside.pipe.join()
+    fly_on(beside, 2)
+    beside.box.end()
+    beside.service.close(beside.now_ns)
+    pieces = beside.rows()
+    # Everything that the first file had not confirmed is in the next one.
+    assert pieces[1][0] <= confirmed
+    assert pieces[1][-1] > 600
+    assert beside.box.dropped == 0
+
+
+@pytest.mark.parametrize("end", ["packet", "signal"])
+def test_an_end_that_is_not_on_the_medium_is_not_confirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    medium = Medium(monkeypatch)
+    beside = Beside(tmp_path)
+    beside.ticks(60)
+    medium.sync_errno = errno.EIO
+    if end == "packet":
+        beside.box.end()
+        beside.service.step(beside.now_ns)
+    else:
+        beside.service.close(beside.now_ns)
+    kept = [read_packet(data) for data in beside.pipe.flight.inbox]
+    assert not [packet for packet in kept if isinstance(packet, Kept) and packet.rows]
+    assert any(text == "the end of a file may be lost" for text, _ in beside.told)
+
+
+def test_last_words_that_still_lie_in_the_socket_are_written(tmp_path: Path) -> None:
+    beside = Beside(tmp_path)
+    beside.ticks(4000)
+    for _ in range(300):
+        beside.box.event(beside.flight_ns, "FLIGHT_ENDING", "info", "told to stop")
+        beside.box.flush()
+    beside.box.end()
+    beside.service.close(beside.now_ns)
+    [flight] = beside.flights()
+    assert flight.complete
+    assert flight.counts == {"/bus": 4000, "/event": 300}
+
+
+def test_a_flight_is_never_told_of_rows_of_the_one_before(tmp_path: Path) -> None:
+    beside = Beside(tmp_path)
+    beside.ticks(400)
+    beside.settle()
+    beside.ticks(220)
+    beside.box.flush()
+    # A synchronisation of the first one's rows is under way when the next one takes its place.
+    beside.service.step(beside.now_ns + SECOND)
+    beside.pipe.cut()
+    beside.start_flight("s2")
+    beside.pipe.join()
+    for _ in range(100):
+        beside.service.step(beside.now_ns)
+        sleep(0.002)
+    assert not beside.pipe.flight.inbox
+    beside.ticks(40)
+    beside.service.step(beside.now_ns)
+    assert (beside.box.confirmed, beside.box.refused) == (0, 0)
+    assert not beside.pipe.flight.inbox
+    beside.box.end()
+    beside.service.step(beside.now_ns)
+    assert [len(numbers) for numbers in beside.rows()] == [620, 40]
+
+
 def test_rows_that_never_arrive_are_told_in_the_file(tmp_path: Path) -> None:
     beside = Beside(tmp_path)
     beside.ticks(100)
@@ -223,7 +394,7 @@ def test_rows_that_never_arrive_are_told_in_the_file(tmp_path: Path) -> None:
     batch.add(BUS, beside.flight_ns, cbor2.dumps([]))
     beside.pipe.flight.send(batch.packet())
     beside.service.step(beside.now_ns)
-    beside.service.close()
+    beside.service.close(beside.now_ns)
     [told] = [row.value for row in beside.flights()[0].rows("/event") if row.value["code"] == GAP]
     assert "rows never arrived" in told["text"]
     assert beside.service.missing > 4800
@@ -240,7 +411,7 @@ def test_bad_packets_and_rows_are_refused_and_counted(tmp_path: Path) -> None:
         beside.pipe.flight.send(packet)
     beside.service.step(beside.now_ns)
     assert beside.service.refused == 6
-    beside.service.close()
+    beside.service.close(beside.now_ns)
     assert beside.flights()[0].complete
 
 

@@ -81,6 +81,18 @@ def test_a_crash_is_back_in_time_and_ends_in_the_safe_target() -> None:
     assert lines(flight, "RestartPreventExitStatus") == ["2"]
 
 
+def test_the_recorder_outlives_the_flight_and_cannot_keep_it_from_starting() -> None:
+    recorder, flight = (UNITS / "system" / f"qiki-{name}.service" for name in ("recorder", "flight"))
+    # Stopped in inverse order: after the flight, whose last words it writes.
+    assert "qiki-flight.service" in " ".join(lines(recorder, "Before")).split()
+    assert "qiki-flight.service" not in " ".join(lines(recorder, "After")).split()
+    assert lines(recorder, "TimeoutStartSec") == ["10"]
+    for key in ("Requires", "Requisite", "BindsTo", "Wants", "After"):
+        assert "qiki-recorder" not in " ".join(lines(flight, key)), key
+    # All of them are stopped by the target, in one transaction.
+    assert [lines(path, "PartOf") for path in (recorder, flight)] == [["qiki.target"], ["qiki.target"]]
+
+
 def test_flight_reaches_its_buses_and_no_network() -> None:
     flight = UNITS / "system" / "qiki-flight.service"
     assert lines(flight, "RestrictAddressFamilies") == ["AF_UNIX AF_CAN"]
@@ -126,6 +138,9 @@ def test_the_sockets_and_commands_are_the_agreed_ones() -> None:
         socket = re.search(r"--port (\S+)", other)
         assert socket is not None
         assert f"--{option}-port {socket.group(1)} " in flight
+        # Nobody else of the group may sit down there: over one of them the craft is commanded.
+        [user] = lines(UNITS / "system" / f"qiki-{unit}.service", "User")
+        assert f"--{option}-user {user} " in flight
 
 
 def test_every_user_and_group_is_made() -> None:

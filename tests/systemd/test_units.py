@@ -86,7 +86,9 @@ def test_the_recorder_outlives_the_flight_and_cannot_keep_it_from_starting() -> 
     # Stopped in inverse order: after the flight, whose last words it writes.
     assert "qiki-flight.service" in " ".join(lines(recorder, "Before")).split()
     assert "qiki-flight.service" not in " ".join(lines(recorder, "After")).split()
-    assert lines(recorder, "TimeoutStartSec") == ["10"]
+    # Its start is over at once: with notify a start of the flight would wait for it.
+    assert lines(recorder, "Type") == ["exec"]
+    assert lines(recorder, "NotifyAccess") == ["main"]
     for key in ("Requires", "Requisite", "BindsTo", "Wants", "After"):
         assert "qiki-recorder" not in " ".join(lines(flight, key)), key
     # All of them are stopped by the target, in one transaction.

@@ -59,6 +59,7 @@ FLIGHT_DROP_IN = """\
 # A guest's processor is shared with the chips of the rig and is slower than a board's: its program starts slower too.
 [Service]
 WatchdogSec=5
+TimeoutStartSec=300
 """
 
 

@@ -20,6 +20,7 @@ from hil.kernel.inside_table import chosen
 from hil.kernel.rig import Rig, main
 
 FLYING = {"flying": True, "flown_s": 20.0, "black_box": "000001-x-flight.mcap"}
+BEATS = [FLYING | {"flown_s": 20.0 + 4.0 * number} for number in range(6)]
 NEVER_CUT = "the power was never cut"
 
 
@@ -66,7 +67,6 @@ def cut(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Guests], t
             self._cut(SimpleNamespace(arch="uml"), tmp_path / "disk")  # type: ignore[arg-type]
 
         monkeypatch.setattr(rig, "Guest", guests)
-        monkeypatch.setattr(rig, "CUT_AFTER_S", 0.0)
         monkeypatch.setattr(Rig, "run", only_cut)
         outcomes = tmp_path / "outcomes.json"
         code = main(["--checks", "power-cut,cut-record", "--cache", str(tmp_path), "--json", str(outcomes)])
@@ -78,7 +78,7 @@ def cut(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Guests], t
 @pytest.mark.parametrize(("guests", "why"), [
     (Guests([], [{"flying_s": 9.0, "mode": "Idle"}, {"kept": []}]), "ended by itself"),
     (Guests([{"lost": "CheckFailed: no black box"}], [{"flying_s": 9.0}]), "CheckFailed: no black box"),
-    (Guests([FLYING], [{"flying_s": 9.0}], alive=False), "ended by itself"),
+    (Guests(BEATS, [{"flying_s": 9.0}], alive=False), "ended by itself"),
 ], ids=["says nothing", "is lost", "is dead when it would be cut"])
 def test_a_cut_that_never_was_does_not_hold(
     cut: Callable[[Guests], tuple[int, list[dict[str, Any]]]], guests: Guests, why: str
@@ -93,12 +93,36 @@ def test_a_cut_that_never_was_does_not_hold(
 def test_a_cut_of_a_flying_guest_is_judged_by_the_next_start(
     cut: Callable[[Guests], tuple[int, list[dict[str, Any]]]]
 ) -> None:
-    guests = Guests([FLYING], [{"flying_s": 9.0, "mode": "Idle"}, {"kept": []}])
+    guests = Guests(BEATS, [{"flying_s": 9.0, "mode": "Idle"}, {"kept": []}])
     code, outcomes = cut(guests)
     assert guests.cuts == 1
     assert [(one["check"], one["held"]) for one in outcomes] == [("power-cut", True), ("cut-record", False)]
     assert "is gone" in outcomes[1]["seen"]
     assert code == 1
+
+
+def test_the_power_is_cut_by_the_clock_of_the_guest(
+    cut: Callable[[Guests], tuple[int, list[dict[str, Any]]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guests = Guests(BEATS, [{"flying_s": 9.0, "mode": "Idle"}, {"kept": []}])
+    seen: list[float] = []
+    monkeypatch.setattr(rig.Rig, "_cut_record", lambda _self, _name, _kept, flown_s: seen.append(flown_s) or {
+        "ok": True, "measured": 0.0, "seen": "",
+    })
+    cut(guests)
+    assert guests.cuts == 1
+    # Ten seconds after the first beat: the first one behind that.
+    assert seen == [32.0]
+
+
+@pytest.mark.parametrize(("arch", "measured"), [("uml", 41.5), ("arm64", 9.0)])
+def test_an_emulated_guest_is_timed_by_its_own_clock(tmp_path: Path, arch: str, measured: float) -> None:
+    one = Rig(arch, chosen("boot"), tmp_path, tmp_path, lambda _line: None, lambda: 0.0)
+    one._hear(Said(41.5, {"flying_s": 9.0}), chosen("boot"), {})
+    one._hear(Said(42.0, {"check": "boot", "ok": True, "measured": None, "seen": "Idle"}), chosen("boot"), {})
+    outcome = one.outcomes["boot"]
+    assert outcome.measured == measured
+    assert ("42 s by this machine's" in outcome.seen) is (arch == "arm64")
 
 
 # -- faults in the guest

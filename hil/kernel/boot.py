@@ -36,9 +36,9 @@ QEMU = {
 }
 QEMU_WORDS = {"amd64": ("console=ttyS0", "tsc=unstable", "no_timer_check"), "arm64": ("console=ttyAMA0",)}
 PACE = ("-accel", "tcg,thread=single,tb-size=512", "-icount", "shift=0,sleep=off")
-"""An emulated guest counts its time in instructions, 1 ns each for both processors together, and leaps where it would wait: to its programs it is as
-quick as a small board, however long that takes here. With the machine's own time no flight program would keep its rate
-there."""
+"""An emulated guest counts its time in instructions, 1 ns each for both processors together, and leaps where it would
+wait: to its programs it is as quick as a small board, however long that takes here. With the machine's own time no
+flight program would keep its rate there."""
 SHARE = "host"
 SHOWN_LINES = 40
 REAL_TIME = ("chrt", "--rr", "1")

@@ -91,6 +91,11 @@ class Reports:
             raise ValueError(f"{count} sensors; as many tracks, times, positions (n, 3) and velocities are needed")
 
 
+_NONE = np.empty(0, np.int64)
+_NOTHING = Reports(_NONE, _NONE, _NONE, np.empty((0, 3)), np.empty((0, 3)))
+"""No reports."""
+
+
 def frame_reports(frame: Frame, sensor: int, tracks: TrackSet, sigma_rad: float) -> Reports:
     """What a frame says of tracks by their identity: each detection that names one is about the oldest track of it.
 
@@ -102,10 +107,13 @@ def frame_reports(frame: Frame, sensor: int, tracks: TrackSet, sigma_rad: float)
         tracks: whose identities are meant.
         sigma_rad: of its worst angle.
     """
+    named = frame.transponder_id != NO_ID
+    if not named.any():
+        return _NOTHING
     order = np.argsort(tracks.transponder_id, kind="stable")
     ids = tracks.transponder_id[order]
     place = np.searchsorted(ids, frame.transponder_id)
-    named = (frame.transponder_id != NO_ID) & (place < len(ids))
+    named &= place < len(ids)
     named[named] = ids[place[named]] == frame.transponder_id[named]
     frame, row = frame.take(named), order[place[named]]
     flat = frame.range_m * np.cos(frame.elevation_rad)
@@ -209,7 +217,7 @@ class TrustWatch:
             covered: which tracks any sensor can see now; None: all.
         """
         slots = self._memory.slots(tracks.track_id, tracks.t_ns)
-        if reports is not None:
+        if reports is not None and len(reports.sensor):
             self._weigh(tracks, slots, reports)
         supporters, conflict = self._standing(tracks, slots)
         good = quality(tracks.miss_count, tracks.snr_db)
@@ -247,7 +255,7 @@ class TrustWatch:
         away = np.linalg.norm(position[used] - expected, axis=1)
         faster = np.linalg.norm(velocity[used] - tracks.state[row, 3:], axis=1)
         # Nobody is contradicted by what is no better known than that, nor by a track that is.
-        own = np.maximum(np.trace(tracks.covariance[row, :3, :3], axis1=1, axis2=2), 0.0)
+        own = np.maximum(tracks.position_variance_m2[row], 0.0)
         doubt = np.sqrt(own + np.broadcast_to(reports.sigma_m, len(reports.sensor))[taken][used] ** 2)
         supports = (away <= np.maximum(config.gate_m, _SUPPORT_SIGMAS * doubt)) & ~(faster > config.gate_m_s)
         against = away > np.maximum(config.conflict_m, _CONFLICT_SIGMAS * doubt)

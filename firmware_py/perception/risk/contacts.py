@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from math import isfinite
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fdir.guard_contacts import Contact, TrackStatus
 from fdir.guard_rules import Iff as GuardIff
 from fdir.guard_rules import TransponderMode as GuardMode
@@ -26,8 +29,10 @@ MODES: dict[int, GuardMode] = {
 TRANSMITS = frozenset({GuardMode.ON, GuardMode.SPOOF})
 
 
-def contacts_of(tracks: TrackSet, report: RiskReport) -> tuple[Contact, ...]:
-    """One contact a track, for the time of the report, which must be that of the same list.
+def contacts_of(
+    tracks: TrackSet, report: RiskReport, rows: NDArray[np.int64] | slice = slice(None)
+) -> tuple[Contact, ...]:
+    """One contact a track of some rows, for the time of the report, which must be that of the same list.
 
     Beyond short range nothing is known of a transponder. A track whose status says nothing is left out.
     """
@@ -36,7 +41,7 @@ def contacts_of(tracks: TrackSet, report: RiskReport) -> tuple[Contact, ...]:
     found = []
     # Columns as lists: a number taken out of an array by itself costs more than all else here.
     for track_id, number, band, moded, whose, quality, range_m, rate_m_s, judged, course in zip(
-        *(column.tolist() for column in (
+        *(column[rows].tolist() for column in (
             tracks.track_id, tracks.status, tracks.band, tracks.transponder_mode, tracks.iff, tracks.quality,
             report.range_m, report.range_rate_m_s, report.judged, report.course,
         )), strict=True,

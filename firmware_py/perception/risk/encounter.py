@@ -208,16 +208,18 @@ def _foreseen_times(s: Floats, v: Floats, distance_m: float, time_s: float, kind
 
 def _near_now(s: Floats, v: Floats, distance_m: float, time_s: float, kind: Kind) -> Flags:
     """The horizontal condition (or that of a sphere) at this moment, by its definition."""
-    sv, vv = inner(s, v), inner(v, v)
-    first, last = disc_times(s, v, distance_m)
+    ss, sv, vv = inner(s, s), inner(s, v), inner(v, v)
+    closing = sv < 0.0
     if kind is Kind.TCPA:
         left = _ratio(-sv, vv, vv > 0.0)
     elif kind is Kind.TEP:
+        first, last = disc_times(s, v, distance_m)
         left = np.where(first <= last, first, np.nan)
     else:
-        left = modified_tau(s, v, distance_m)
-    enters = (sv < 0.0) & (first <= last)
-    near: Flags = (np.sqrt(inner(s, s)) <= distance_m) | (enters & (left >= 0.0) & (left <= time_s))
+        left = _ratio(distance_m * distance_m - ss, sv, closing)
+    # What is closing moves, so it enters if its line passes within the distance.
+    enters = closing & (distance_m * distance_m * vv - _off_line(s, v) >= 0.0)
+    near: Flags = (np.sqrt(ss) <= distance_m) | (enters & (left >= 0.0) & (left <= time_s))
     return near
 
 

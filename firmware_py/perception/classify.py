@@ -194,7 +194,7 @@ class Classifier:
     def _best(self, tracks: TrackSet, kept: Ints, rows: Ints) -> Bytes:
         """Best type of each, 0 where evidence is thin, contradictory, or fits none."""
         config = self._config
-        terms = [*self._sized(rows), self._moving(rows), self._declaring(tracks, kept)]
+        terms = [*self._sized(rows), self._moving(rows), *self._declaring(tracks, kept)]
         likelihood = sum((term for term, _, _ in terms), self._speed(tracks, kept))
         kinds = sum((there.astype(np.int64) for _, there, _ in terms), np.zeros(len(rows), np.int64))
         best, each = np.argmax(likelihood, axis=1), np.arange(len(rows))
@@ -209,6 +209,8 @@ class Classifier:
         terms: list[_Term] = []
         for name, table in (("rcs", _RCS), ("radius", _RADIUS)):
             there = self._memory[f"{name}_looks"][rows] >= self._config.looks
+            if not there.any():
+                continue
             off = np.abs(self._memory[name][rows][:, None] - table[:, 0]) / table[:, 1]
             term = np.where(there[:, None], -0.5 * off * off - _LOG_SPREAD[name], 0.0)
             terms.append((term, there, off))
@@ -221,17 +223,17 @@ class Classifier:
         spans[self._memory["moved"][rows] > 0] = 0
         return np.where(moved[:, None], _LOG_MOVES, spans[:, None] * _LOG_STILL), moved | (spans > 0), None
 
-    def _declaring(self, tracks: TrackSet, kept: Ints) -> _Term:
-        number, mode = tracks.transponder_id[kept], tracks.transponder_mode[kept]
-        kind = np.zeros(len(kept), np.int8)
-        if len(self._ids):
-            place = np.minimum(np.searchsorted(self._ids, number), len(self._ids) - 1)
-            said = (self._ids[place] == number) & (mode == TransponderMode.ON)
-            kind = np.where(said, self._kinds[place], kind)
-        there = kind != ObjectType.UNSPECIFIED
+    def _declaring(self, tracks: TrackSet, kept: Ints) -> list[_Term]:
+        there = tracks.transponder_mode[kept] == TransponderMode.ON
+        if not len(self._ids) or not there.any():
+            return []
+        number = tracks.transponder_id[kept]
+        place = np.minimum(np.searchsorted(self._ids, number), len(self._ids) - 1)
+        there &= self._ids[place] == number
+        kind = self._kinds[place]
         others = (1.0 - self._config.declared) / (len(LOOKS) - 1)
         term = np.where(kind[:, None] == _CODES, np.log(self._config.declared), np.log(others))
-        return np.where(there[:, None], term, 0.0), there, None
+        return [(np.where(there[:, None], term, 0.0), there, None)]
 
     def _speed(self, tracks: TrackSet, kept: Ints) -> Floats:
         """Speed is no evidence for a type, only against those that are never as fast."""

@@ -305,8 +305,7 @@ class Perception:
             self._grid_ns = now_ns
             self._keep_grid(now_ns)
         count, told_ns = self._told_refused
-        refused = sum(self.refusals.values())
-        if refused > count and now_ns - told_ns >= REFUSED_NS:
+        if now_ns - told_ns >= REFUSED_NS and (refused := sum(self.refusals.values())) > count:
             self._told_refused = refused, now_ns
             words = ", ".join(f"{name} {number}" for name, number in self.refusals.items())
             self._tell(now_ns, Code.PERCEPTION_REFUSED, Severity.WARNING, words[:200])

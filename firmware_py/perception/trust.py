@@ -199,6 +199,8 @@ class TrustWatch:
              "conflict_ns": (np.int64, -1, 0), "conflict": (np.bool_, False, 0)},
             config.limit, config.forget_s,
         )
+        self._weighed = False
+        """Some report was weighed; before, there is nothing to remember of any sensor."""
         self.conflicts = 0
         self.unused = 0
 
@@ -263,7 +265,7 @@ class TrustWatch:
 
     def _remember(self, slots: Ints, sensor: Ints, event_ns: Ints, supports: Flags, against: Flags) -> None:
         """Of several reports of a sensor on one track the newest alone counts for the row of contradictions."""
-        memory = self._memory
+        memory, self._weighed = self._memory, True
         np.maximum.at(memory["support_ns"], (slots[supports], sensor[supports]), event_ns[supports])
         order = np.lexsort((event_ns, sensor, slots))
         key = slots[order] * MAX_SENSORS + sensor[order]
@@ -280,13 +282,14 @@ class TrustWatch:
     def _standing(self, tracks: TrackSet, slots: Ints) -> tuple[Ints, Flags]:
         """Supporters of each track, and whether it is in a conflict."""
         config, memory = self._config, self._memory
+        supported = (tracks.sources[:, None] >> np.arange(MAX_SENSORS)) & 1 > 0
+        supported &= (tracks.t_ns - tracks.measured_ns < config.age_s * 1e9)[:, None]
+        if not self._weighed:
+            return supported.sum(axis=1), np.zeros(len(tracks), np.bool_)
         kept = np.flatnonzero(slots >= 0)
         rows = slots[kept]
-        supported = np.zeros((len(tracks), MAX_SENSORS), np.bool_)
         last_ns = memory["support_ns"][rows]
-        supported[kept] = (last_ns >= 0) & (tracks.t_ns - last_ns < config.age_s * 1e9)
-        bits = (tracks.sources[:, None] >> np.arange(MAX_SENSORS)) & 1 > 0
-        supported |= bits & (tracks.t_ns - tracks.measured_ns < config.age_s * 1e9)[:, None]
+        supported[kept] |= (last_ns >= 0) & (tracks.t_ns - last_ns < config.age_s * 1e9)
         # A sensor that contradicts supports nothing, whatever the tracker has made of it.
         supported[kept] &= memory["against"][rows] == 0
         over = tracks.t_ns - memory["conflict_ns"][rows] >= config.cooldown_s * 1e9

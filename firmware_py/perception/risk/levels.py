@@ -191,18 +191,18 @@ class LevelBook:
         s["near_ns"][rows] = near_since
         lingers = (near_since != NEVER) & (t_ns - near_since >= round(rules.unknown_time_s * NS))
         wants = (
-            ("warn", (asked.rise >= _WARN) | lingers, asked.hold >= _WARN),
+            ("warn", (asked.rise >= _WARN) | lingers, (asked.hold >= _WARN) | lingers),
             ("crit", asked.rise >= _CRIT, asked.hold >= _CRIT),
             ("course", course, course),
         )
+        anew = broken | gap
         for name, rises, holds in wants:
-            bits = np.where(broken | gap, 0, s[f"{name}_bits"][rows])
+            bits = np.where(anew, 0, s[f"{name}_bits"][rows])
             bits = ((bits << 1) | rises) & mask
             s[f"{name}_bits"][rows] = bits
-            enough = _ones(bits) >= rules.confirm_frames
-            standing = s[f"{name}_ns"][rows] != NEVER
-            again = enough | (standing & (holds | lingers if name == "warn" else holds))
-            s[f"{name}_ns"][rows] = np.where(again, t_ns, s[f"{name}_ns"][rows])
+            enough, since = _ones(bits) >= rules.confirm_frames, s[f"{name}_ns"]
+            again = enough | ((since[rows] != NEVER) & holds)
+            since[rows[again]] = t_ns
         s["seen_ns"][rows] = t_ns
 
     def _settle(self, t_ns: int) -> None:

@@ -127,9 +127,13 @@ def _triangle(a: Floats, b: Floats, c: Floats) -> Floats:
 def _bounds(miss: Floats, factor: Floats, sigmas: float) -> tuple[Floats, Floats]:
     """Nearest and farthest distance on the ellipse of so many sigmas about the place of passing; 0 if it covers the
     craft."""
-    x = miss[:, None] + sigmas * factor[:, 0, 0, None] * _COS
-    y = sigmas * (factor[:, 1, 0, None] * _COS + factor[:, 1, 1, None] * _SIN)
-    square = x * x + y * y
+    x = sigmas * factor[:, 0, 0, None] * _COS
+    x += miss[:, None]
+    y = factor[:, 1, 0, None] * _COS
+    y += factor[:, 1, 1, None] * _SIN
+    y *= sigmas
+    square = x * x
+    square += y * y
     near, far, rows = square.argmin(axis=1), square.argmax(axis=1), np.arange(len(x))
     least, most = np.hypot(x[rows, near], y[rows, near]), np.hypot(x[rows, far], y[rows, far])
     first, second = factor[:, 0, 0], factor[:, 1, 1]
@@ -166,7 +170,8 @@ def probability_within(miss: Miss, radius_m: Floats) -> Floats:
     half[small] = 1.0
     weight /= half
     weight[small] = 0.5
-    weight *= np.square(radius)[:, None] - (miss.miss_m * radius)[:, None] * _COS
+    swept = np.multiply((miss.miss_m * radius)[:, None], _COS, out=w)
+    weight *= np.subtract(np.square(radius)[:, None], swept, out=swept)
     found = weight.mean(axis=1) / (first * second)
     within = np.clip(np.where(radius_m > 0.0, found, 0.0), 0.0, 1.0)
     return np.where(miss.known, within, np.nan)

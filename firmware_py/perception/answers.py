@@ -104,7 +104,7 @@ class Answers:
         if tracks is not None and report is not None:
             own = seen.own_m
             order = select(tracks, report.level, TrackQuery(), own)
-            firm = [int(row) for row in order if tracks.firm[row]][:SHOWN]
+            firm: list[int] = order[tracks.firm[order]][:SHOWN].tolist()
             values["tracks"] = {
                 **{status.name.lower(): int(np.count_nonzero(tracks.status == status)) for status in
                    (Status.NEW, Status.TRACKED, Status.COASTING)},

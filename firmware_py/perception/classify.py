@@ -96,11 +96,18 @@ _RCS = np.array([look.rcs_dbsm for look in LOOKS])
 _RADIUS = np.array([look.log_radius for look in LOOKS])
 _MOVES = np.array([look.moves for look in LOOKS])
 _TOP_SPEED = np.array([look.top_speed_m_s for look in LOOKS])
+_LOG_SPREAD = {"rcs": np.log(_RCS[:, 1]), "radius": np.log(_RADIUS[:, 1])}
+_LOG_MOVES, _LOG_STILL = np.log(_MOVES), np.log1p(-_MOVES)
 _TOO_FAST = -8.0
 """Logarithm of the likelihood of a speed that a type does not reach."""
 _STILL_SPANS = 4
 _AVERAGED = 20
 """Measurements that an average goes back at most."""
+
+
+_Term = tuple[Floats, Flags, Floats | None]
+"""What one kind of evidence says of tracks: (n, types) logarithm of the likelihood, (n,) whether there is any, and
+(n, types) how many sigmas off it is, where it can be off."""
 
 
 class Classifier:
@@ -156,6 +163,8 @@ class Classifier:
         np.log10(extent, out=radius, where=extent > 0.0)
         for name, value in (("rcs", tracks.rcs_dbsm[kept]), ("radius", radius)):
             there = np.isfinite(value)
+            if not there.any():
+                continue
             row, looks = rows[there], memory[f"{name}_looks"]
             looks[row] += 1
             memory[name][row] += (value[there] - memory[name][row]) / np.minimum(looks[row], _AVERAGED)
@@ -164,7 +173,7 @@ class Classifier:
         """Whether the speed has changed by more than both its estimates allow, window by window."""
         memory, config = self._memory, self._config
         velocity = tracks.state[kept, 3:]
-        variance = np.trace(tracks.covariance[kept, 3:, 3:], axis1=1, axis2=2)
+        variance = tracks.velocity_variance_m2_s2[kept]
         usable = np.isfinite(velocity).all(axis=1) & np.isfinite(variance) & tracks.firm[kept]
         first = usable & ~np.isfinite(memory["variance"][rows])
         gone_s = (tracks.t_ns - memory["from_ns"][rows]) * 1e-9
@@ -185,48 +194,50 @@ class Classifier:
     def _best(self, tracks: TrackSet, kept: Ints, rows: Ints) -> Bytes:
         """Best type of each, 0 where evidence is thin, contradictory, or fits none."""
         config = self._config
-        terms = [*self._sized(rows), self._moving(rows), self._declaring(tracks, kept)]
+        terms = [*self._sized(rows), self._moving(rows), *self._declaring(tracks, kept)]
         likelihood = sum((term for term, _, _ in terms), self._speed(tracks, kept))
         kinds = sum((there.astype(np.int64) for _, there, _ in terms), np.zeros(len(rows), np.int64))
-        best = np.argmax(likelihood, axis=1)
+        best, each = np.argmax(likelihood, axis=1), np.arange(len(rows))
         share = np.exp(likelihood - likelihood.max(axis=1, keepdims=True, initial=-1e9))
-        sure = share[np.arange(len(rows)), best] / share.sum(axis=1) >= config.probability
+        sure = share[each, best] / share.sum(axis=1) >= config.probability
         for _, there, misfit in terms:
-            sure &= ~there | (misfit[np.arange(len(rows)), best] <= config.misfit_sigmas)
+            if misfit is not None:
+                sure &= ~there | (misfit[each, best] <= config.misfit_sigmas)
         return np.where(sure & (kinds >= config.kinds), _CODES[best], np.int8(ObjectType.UNSPECIFIED)).astype(np.int8)
 
-    def _sized(self, rows: Ints) -> list[tuple[Floats, Flags, Floats]]:
-        terms = []
+    def _sized(self, rows: Ints) -> list[_Term]:
+        terms: list[_Term] = []
         for name, table in (("rcs", _RCS), ("radius", _RADIUS)):
             there = self._memory[f"{name}_looks"][rows] >= self._config.looks
+            if not there.any():
+                continue
             off = np.abs(self._memory[name][rows][:, None] - table[:, 0]) / table[:, 1]
-            term = np.where(there[:, None], -0.5 * off * off - np.log(table[:, 1]), 0.0)
+            term = np.where(there[:, None], -0.5 * off * off - _LOG_SPREAD[name], 0.0)
             terms.append((term, there, off))
         return terms
 
-    def _moving(self, rows: Ints) -> tuple[Floats, Flags, Floats]:
+    def _moving(self, rows: Ints) -> _Term:
         moved = self._memory["moved"][rows] >= self._config.moves
         # Each half minute without one says it anew, up to a point: who lies in wait does not move for hours either.
         spans = np.minimum(self._memory["still"][rows] // self._config.still, _STILL_SPANS)
         spans[self._memory["moved"][rows] > 0] = 0
-        term = np.where(moved[:, None], np.log(_MOVES), spans[:, None] * np.log1p(-_MOVES))
-        return term, moved | (spans > 0), np.zeros_like(term)
+        return np.where(moved[:, None], _LOG_MOVES, spans[:, None] * _LOG_STILL), moved | (spans > 0), None
 
-    def _declaring(self, tracks: TrackSet, kept: Ints) -> tuple[Floats, Flags, Floats]:
-        number, mode = tracks.transponder_id[kept], tracks.transponder_mode[kept]
-        kind = np.zeros(len(kept), np.int8)
-        if len(self._ids):
-            place = np.minimum(np.searchsorted(self._ids, number), len(self._ids) - 1)
-            said = (self._ids[place] == number) & (mode == TransponderMode.ON)
-            kind = np.where(said, self._kinds[place], kind)
-        there = kind != ObjectType.UNSPECIFIED
+    def _declaring(self, tracks: TrackSet, kept: Ints) -> list[_Term]:
+        there = tracks.transponder_mode[kept] == TransponderMode.ON
+        if not len(self._ids) or not there.any():
+            return []
+        number = tracks.transponder_id[kept]
+        place = np.minimum(np.searchsorted(self._ids, number), len(self._ids) - 1)
+        there &= self._ids[place] == number
+        kind = self._kinds[place]
         others = (1.0 - self._config.declared) / (len(LOOKS) - 1)
         term = np.where(kind[:, None] == _CODES, np.log(self._config.declared), np.log(others))
-        return np.where(there[:, None], term, 0.0), there, np.zeros_like(term)
+        return [(np.where(there[:, None], term, 0.0), there, None)]
 
     def _speed(self, tracks: TrackSet, kept: Ints) -> Floats:
         """Speed is no evidence for a type, only against those that are never as fast."""
         velocity = tracks.state[kept, 3:]
         speed = np.linalg.norm(velocity, axis=1)
-        slack = 3.0 * np.sqrt(np.trace(tracks.covariance[kept, 3:, 3:], axis1=1, axis2=2))
+        slack = 3.0 * np.sqrt(tracks.velocity_variance_m2_s2[kept])
         return np.where(speed[:, None] - slack[:, None] > _TOP_SPEED, _TOO_FAST, 0.0)

@@ -13,13 +13,14 @@ towards each other meanwhile is not known to one scan and not taken out: at most
 from __future__ import annotations
 
 from math import tau
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.samples import LidarScan, RadarScan, RangeSample
 from firmware_py.perception.mounts import CraftPose, Mount, mount_pose
-from firmware_py.perception.observation import Frame, SensorKind, split_bands
+from firmware_py.perception.observation import Frame, SensorKind, bands_of, split_bands
 from firmware_py.perception.transponder_join import TransponderJoin
 from hal.frames import Vec3, rotate_inverse
 
@@ -36,6 +37,7 @@ LIDAR_LATENCY_NS = 12_000_000
 """From the last point of a turn to its scan: one packet, and on average half the time between two looks at the port."""
 BEAM_LATENCY_NS = 10_000_000
 """One measurement."""
+_LISTED = attrgetter("x_m", "y_m", "vx_m_s", "vy_m_s", "rcs_dbsm")
 SLOWEST_RAD_S = tau
 """A lidar that turns slower than once a second is no lidar."""
 
@@ -93,7 +95,7 @@ class RadarFrames:
         """One list as a frame. A list of which objects are missing is a frame of those that came."""
         event_ns = ingest_ns - self._latency_ns
         listed = np.array(
-            [(o.x_m, o.y_m, o.vx_m_s, o.vy_m_s, o.rcs_dbsm) for o in scan.objects], np.float64
+            list(map(_LISTED, scan.objects)), np.float64
         ).reshape(len(scan.objects), 5)
         x, y, vx, vy, rcs = listed.T
         distance = np.hypot(x, y)
@@ -102,9 +104,8 @@ class RadarFrames:
         frame = Frame(
             self._sensor_id, SensorKind.RADAR, self._counter.next(scan.counter), event_ns, ingest_ns,
             mount_pose(craft, self._mount, event_ns), distance, np.arctan2(y, x), np.full(len(distance), np.nan),
-            radial_velocity_m_s=rate, rcs_dbsm=rcs.copy(),
+            radial_velocity_m_s=rate, rcs_dbsm=rcs.copy(), band=bands_of(distance, self._threshold_m),
         )
-        frame = split_bands(frame, self._threshold_m)
         return frame if self._join is None else self._join.join(frame)
 
 

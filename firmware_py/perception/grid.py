@@ -105,13 +105,15 @@ class OccupancyGrid:
         late: scans that were older than the newest one; they are taken, time does not go back.
     """
 
-    __slots__ = ("_clock_ns", "_config", "_marks", "_report_ns", "_reported_ns", "_told", "box", "late", "log_odds",
-                 "rays", "rejected", "scans", "thinned")
+    __slots__ = ("_changed", "_clock_ns", "_config", "_marks", "_report_ns", "_reported_ns", "_told", "box", "late",
+                 "log_odds", "rays", "rejected", "scans", "thinned")
 
     def __init__(self, config: GridConfig | None = None) -> None:
         self._config = config = GridConfig() if config is None else config
         self.box = RollingBox(config.shape, config.cell_m, config.slack)
         self.log_odds = np.zeros(self.box.size, np.float32)
+        self._changed = False
+        """Cells may have changed since they were last compared with what was told."""
         self._marks = np.zeros(self.box.size, np.uint8)
         self._told = np.zeros(self.box.size, np.int8)
         self._clock_ns: int | None = None
@@ -129,6 +131,7 @@ class OccupancyGrid:
         self._fade(t_ns)
         shape = self._config.shape
         for slab in self.box.follow(np.asarray(position_m, float)):
+            self._changed = True
             self.log_odds.reshape(shape)[slab] = 0.0
             self._told.reshape(shape)[slab] = _UNKNOWN
 
@@ -141,6 +144,7 @@ class OccupancyGrid:
             self.late += t_ns < self._clock_ns
             return
         self._clock_ns += seconds * NS
+        self._changed = True
         self.log_odds *= np.float32(exp(-min(seconds / self._config.decay_s, 80.0)))
         # Numbers that are all but zero would be slow, and never end.
         self.log_odds[np.abs(self.log_odds) < self._config.forgotten] = 0.0
@@ -223,6 +227,7 @@ class OccupancyGrid:
         step = np.where(marks[spoken] == _HIT, np.float32(config.hit), np.float32(config.miss))
         self.log_odds[spoken] = np.clip(self.log_odds[spoken] + step, -config.clamp, config.clamp)
         marks[spoken] = 0
+        self._changed = True
         return len(spoken)
 
     def probability(self, points_m: Floats) -> Floats:
@@ -260,8 +265,9 @@ class OccupancyGrid:
 
     def take_update(self, t_ns: int) -> MapUpdate | None:
         """What has changed since the last report; None if nothing has or the last one is too young."""
-        if self._reported_ns is not None and t_ns - self._reported_ns < self._report_ns:
+        if not self._changed or (self._reported_ns is not None and t_ns - self._reported_ns < self._report_ns):
             return None
+        self._changed = False
         config, log_odds = self._config, self.log_odds
         now = (log_odds >= config.occupied).view(np.int8) - (log_odds <= config.free).view(np.int8)
         changed = now != self._told

@@ -41,6 +41,9 @@ RESTART_FRAMES = 5
 UNIT_TOLERANCE = 1e-3
 LARGEST_ID = 2**32 - 1
 HALF_TURN = np.pi + 1e-9
+_BANDS = int(min(Band)), int(max(Band))
+_MODES = int(min(TransponderMode)), int(max(TransponderMode))
+_LR, _OFF = int(Band.LR), int(TransponderMode.OFF)
 
 
 @unique
@@ -247,19 +250,19 @@ def _sound(frame: Frame, limits: SensorLimits, sr_threshold_m: float, refused: d
         (Refusal.RANGE, lambda: (frame.range_m < limits.min_range_m) | (frame.range_m > limits.max_range_m)),
         (Refusal.ANGLE, lambda: _beyond(frame.bearing_rad, HALF_TURN) | _beyond(frame.elevation_rad, 0.5 * HALF_TURN)),
         (Refusal.RADIAL_VELOCITY, lambda: _beyond(frame.radial_velocity_m_s, limits.max_radial_velocity_m_s)),
-        (Refusal.ENUM, lambda: _unknown(frame.band, Band) | _unknown(frame.transponder_mode, TransponderMode)),
-        (Refusal.LR_IDENTITY, lambda: _named(frame) & ((frame.band == Band.LR) | (frame.range_m > sr_threshold_m))),
+        (Refusal.ENUM, lambda: _unknown(frame.band, _BANDS) | _unknown(frame.transponder_mode, _MODES)),
+        (Refusal.LR_IDENTITY, lambda: _named(frame) & ((frame.band == _LR) | (frame.range_m > sr_threshold_m))),
         (Refusal.IDENTITY, lambda: _odd_identity(frame)),
     )
-    for reason, check in checks:
-        # What can't be compared is neither too large nor too small: missing numbers pass, and those that may not be
-        # missing have been found out before.
-        with np.errstate(invalid="ignore"):
+    # What can't be compared is neither too large nor too small: missing numbers pass, and those that may not be missing
+    # have been found out before.
+    with np.errstate(invalid="ignore"):
+        for reason, check in checks:
             wrong = kept & check()
-        count = int(np.count_nonzero(wrong))
-        if count:
-            refused[reason.value] = count
-            kept &= ~wrong
+            count = int(np.count_nonzero(wrong))
+            if count:
+                refused[reason.value] = count
+                kept &= ~wrong
     return kept
 
 
@@ -274,18 +277,18 @@ def _beyond(column: NDArray[np.float64], limit: float) -> Rows:
     return (column > limit) | (column < -limit)
 
 
-def _unknown(column: NDArray[np.int8], kind: type[Band] | type[TransponderMode]) -> Rows:
-    return np.asarray((column < min(kind)) | (column > max(kind)))
+def _unknown(column: NDArray[np.int8], bounds: tuple[int, int]) -> Rows:
+    return np.asarray((column < bounds[0]) | (column > bounds[1]))
 
 
 def _named(frame: Frame) -> Rows:
-    return np.asarray((frame.transponder_id != NO_ID) | (frame.transponder_mode != TransponderMode.OFF))
+    return np.asarray((frame.transponder_id != NO_ID) | (frame.transponder_mode != _OFF))
 
 
 def _odd_identity(frame: Frame) -> Rows:
     named = frame.transponder_id != NO_ID
     odd = (frame.transponder_id < 0) | (frame.transponder_id > LARGEST_ID)
-    return np.asarray(named & (odd | (frame.transponder_mode == TransponderMode.OFF)))
+    return np.asarray(named & (odd | (frame.transponder_mode == _OFF)))
 
 
 def _strongest(frame: Frame, rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from hal.frames import IDENTITY, Quaternion, Vec3
 
 __all__ = [
     "NO_ID", "SCHEMA_VERSION", "Band", "Frame", "Iff", "ObjectType", "Pose", "SensorKind", "Status", "TransponderMode",
-    "left_out", "split_bands",
+    "bands_of", "left_out", "split_bands",
 ]
 
 SCHEMA_VERSION = 1
@@ -188,4 +188,12 @@ def split_bands(frame: Frame, sr_threshold_m: float) -> Frame:
     What a row said of its band before is not asked. Identity in long range is not taken away here: it is an error of
     the source, which the intake refuses by name.
     """
-    return replace(frame, band=np.where(frame.range_m <= sr_threshold_m, Band.SR, Band.LR).astype(np.int8))
+    return replace(frame, band=bands_of(frame.range_m, sr_threshold_m))
+
+
+def bands_of(range_m: Floats, sr_threshold_m: float) -> Bytes:
+    """(n,) bands of ranges: short range at or below the threshold, long range above."""
+    return np.where(range_m <= sr_threshold_m, _SR, _LR)
+
+
+_SR, _LR = np.int8(Band.SR), np.int8(Band.LR)

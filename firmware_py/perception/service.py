@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
 from math import cos, isfinite, nan, sin
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from comms.flight_port import EventNote, LinkOrder, Port
 from fdir.codes import Code, Severity
@@ -218,9 +218,9 @@ class Perception:
             return
         # Two frames of one step are two moments to whoever counts frames: the second one is no late one.
         now_ns = self._judged_ns = max(now_ns, self._judged_ns + 1)
-        self.verdicts.long_range(
-            frame.transponder_id[(frame.band == Band.LR) & (frame.transponder_id >= 0)].tolist()
-        )
+        named = frame.transponder_id >= 0
+        if named.any():
+            self.verdicts.long_range(frame.transponder_id[named & (frame.band == Band.LR)].tolist())
         self.sensing.grid.follow(now_ns, np.array(motion.position_m))
         tracks = self.verdicts.judge(
             self.sensing.tracks(now_ns), frame, self.sensing.number_of(frame),
@@ -237,7 +237,7 @@ class Perception:
                 severity = Severity.CRITICAL if event.level == max(_LEVELS) else Severity.WARNING
                 self._tell(now_ns, Code.THREAT_HIGH, severity, event.text)
         self._keep_lists(tracks, report)
-        contacts = contacts_of(*_nearest(tracks, report))
+        contacts = contacts_of(tracks, report, _nearest(tracks, report))
         urgent = any(threat.kind is not ThreatKind.NONE for threat in report.threats)
         self._speak(now_ns, contacts, urgent)
 
@@ -310,8 +310,7 @@ class Perception:
             self._grid_ns = now_ns
             self._keep_grid(now_ns)
         count, told_ns = self._told_refused
-        refused = sum(self.refusals.values())
-        if refused > count and now_ns - told_ns >= REFUSED_NS:
+        if now_ns - told_ns >= REFUSED_NS and (refused := sum(self.refusals.values())) > count:
             self._told_refused = refused, now_ns
             words = ", ".join(f"{name} {number}" for name, number in self.refusals.items())
             self._tell(now_ns, Code.PERCEPTION_REFUSED, Severity.WARNING, words[:200])
@@ -369,17 +368,10 @@ _CONSUMERS = {consumer.value for consumer in Consumer}
 _LEVELS = (0, 1, 2)
 
 
-def _nearest(tracks: TrackSet, report: RiskReport) -> tuple[TrackSet, RiskReport]:
-    """Those that the guard gets: of too many the worst, then the nearest."""
+def _nearest(tracks: TrackSet, report: RiskReport) -> NDArray[np.int64] | slice:
+    """Rows of those that the guard gets: of too many the worst, then the nearest."""
     if len(tracks) <= MOST_CONTACTS:
-        return tracks, report
+        return slice(None)
     distance = np.where(np.isfinite(report.range_m), report.range_m, np.inf)
     lost = tracks.status == Status.LOST
-    rows = np.sort(np.lexsort((tracks.track_id, distance, -report.level.astype(int), lost))[:MOST_CONTACTS])
-    return (
-        replace(tracks, **{name: getattr(tracks, name)[rows] for name in _TRACK_COLUMNS}),
-        replace(report, **{name: column[rows] for name, column in report.columns().items()}),
-    )
-
-
-_TRACK_COLUMNS = tuple(name for name in TrackSet.__dataclass_fields__ if name != "t_ns")
+    return np.sort(np.lexsort((tracks.track_id, distance, -report.level.astype(int), lost))[:MOST_CONTACTS])

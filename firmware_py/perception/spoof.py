@@ -182,7 +182,7 @@ class SpoofWatch:
                 Frames without any say nothing: only ``clean_s`` without one ends a row.
         """
         named = (tracks.transponder_id != NO_ID) & tracks.firm
-        sigma = np.sqrt(np.maximum(np.trace(tracks.covariance[:, :3, :3], axis1=1, axis2=2), 0.0))
+        sigma = np.sqrt(np.maximum(tracks.position_variance_m2, 0.0))
         found = np.zeros((len(tracks), len(SpoofReason)), np.bool_)
         found[:, 0] = self._two_places(tracks, named, sigma)
         checked = np.ones_like(found)
@@ -191,7 +191,7 @@ class SpoofWatch:
         found[:, 3] = self._out_of_place(tracks, named, sigma)
         found[:, 4] = tracks.transponder_mode == TransponderMode.SPOOF
         checked[:, 5] = False
-        if long_range_ids is not None:
+        if long_range_ids is not None and len(long_range_ids):
             found[:, 5] = (tracks.transponder_id != NO_ID) & np.isin(tracks.transponder_id, long_range_ids)
         held = self._hold(tracks, found, checked)
         mode = np.where(held.any(axis=1), np.int8(TransponderMode.SPOOF), tracks.transponder_mode).astype(np.int8)
@@ -240,7 +240,7 @@ class SpoofWatch:
         expected = tracks.state[row, :3] - tracks.state[row, 3:] * ago_s[which, None]
         away = np.linalg.norm(position[which] - expected, axis=1)
         allowed = np.maximum(config.gate_m, config.sigmas * np.hypot(sigma[row], said.sigma_m * np.sqrt(3.0)))
-        speed = np.sqrt(np.maximum(np.trace(tracks.covariance[row, 3:, 3:], axis1=1, axis2=2), 0.0))
+        speed = np.sqrt(np.maximum(tracks.velocity_variance_m2_s2[row], 0.0))
         faster = np.linalg.norm(velocity[which] - tracks.state[row, 3:], axis=1)
         allowed_speed = np.maximum(config.gate_m_s, config.sigmas * np.hypot(speed, said.sigma_m_s * np.sqrt(3.0)))
         # A velocity that is not told is NaN and above nothing.
@@ -254,6 +254,8 @@ class SpoofWatch:
         found = np.zeros(len(tracks), np.bool_)
         rows = np.flatnonzero(named)
         slots = self._identities.slots(tracks.transponder_id[rows], tracks.t_ns)
+        if not len(rows):
+            return found
         rows, slots = rows[slots >= 0], slots[slots >= 0]
         memory, config = self._identities, self._config
         gone_s = (tracks.t_ns - memory["at_ns"][slots]) * 1e-9
@@ -269,7 +271,7 @@ class SpoofWatch:
         memory["position"][slots] = tracks.state[rows, :3]
         memory["velocity"][slots] = tracks.state[rows, 3:]
         memory["variance"][slots] = sigma[rows] ** 2
-        memory["spread"][slots] = np.maximum(np.trace(tracks.covariance[rows, 3:, 3:], axis1=1, axis2=2), 0.0)
+        memory["spread"][slots] = np.maximum(tracks.velocity_variance_m2_s2[rows], 0.0)
         memory["at_ns"][slots] = tracks.t_ns
         return found
 
@@ -287,9 +289,12 @@ class SpoofWatch:
         """Reasons that hold: seen often enough, and not gone for long enough."""
         held = np.zeros_like(found)
         slots = self._tracks.slots(tracks.track_id, tracks.t_ns)
+        memory, config = self._tracks, self._config
+        if not (found.any() or memory["held"].any() or memory["frames"].any()):
+            # Nobody is under suspicion, which is how it mostly is: there is nothing to count on.
+            return held
         kept = np.flatnonzero(slots >= 0)
         rows, seen = slots[kept], found[kept]
-        memory, config = self._tracks, self._config
         clean = tracks.t_ns - memory["seen_ns"][rows] >= config.clean_s * 1e9
         # A frame in which nothing could be compared neither adds to a row nor ends it.
         before = np.where(clean, 0, memory["frames"][rows])
@@ -301,7 +306,9 @@ class SpoofWatch:
         was = memory["held"][rows]
         now = due | (was & (tracks.t_ns - last_ns < config.clean_s * 1e9))
         memory["held"][rows] = now
-        for reason, count in zip(SpoofReason, (now & ~was).sum(axis=0).tolist(), strict=True):
-            self.totals[reason] += count
+        begun = now & ~was
+        if begun.any():
+            for reason, count in zip(SpoofReason, begun.sum(axis=0).tolist(), strict=True):
+                self.totals[reason] += count
         held[kept] = now
         return held

@@ -20,6 +20,8 @@ MAX_TRACKS = 2048
 NOWHERE = -1
 """Slot of a key that has none: negative or given twice in one call, or there was no room."""
 
+NEVER = -(1 << 62)
+"""A time before all times (ns)."""
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.int8]
 VERDICT: Mapping[str, tuple[type, float | int | bool, int]] = {
@@ -46,7 +48,8 @@ class TrackMemory:
         ValueError: names the argument and what is allowed.
     """
 
-    __slots__ = ("_fills", "_forget_ns", "_keys", "_now_ns", "_order", "_seen_ns", "columns", "evicted", "refused")
+    __slots__ = ("_fills", "_forget_ns", "_keys", "_now_ns", "_oldest_ns", "_order", "_ordered", "_seen_ns", "columns",
+                 "evicted", "refused")
 
     def __init__(
         self, columns: Mapping[str, tuple[type, float | int | bool, int]], limit: int = MAX_TRACKS,
@@ -59,7 +62,11 @@ class TrackMemory:
         self._keys = np.full(limit, NOWHERE, np.int64)
         self._seen_ns = np.zeros(limit, np.int64)
         self._order = np.arange(limit)
+        self._ordered = self._keys[self._order]
+        """Keys, ascending."""
         self._forget_ns = round(forget_s * 1e9)
+        self._oldest_ns = NEVER
+        """No key was seen last before this; what was may be forgotten."""
         self._now_ns: int | None = None
         self._fills = {name: fill for name, (_, fill, _) in columns.items()}
         self.columns: dict[str, NDArray[Any]] = {
@@ -80,7 +87,7 @@ class TrackMemory:
     @property
     def nbytes(self) -> int:
         """Memory of all columns."""
-        own = self._keys.nbytes + self._seen_ns.nbytes + self._order.nbytes
+        own = self._keys.nbytes + self._seen_ns.nbytes + self._order.nbytes + self._ordered.nbytes
         return own + sum(column.nbytes for column in self.columns.values())
 
     def slots(self, keys: Ints, t_ns: int) -> Ints:
@@ -93,21 +100,22 @@ class TrackMemory:
         keys = np.asarray(keys, np.int64)
         found = self._find(keys)
         self._seen_ns[found[found >= 0]] = now_ns
-        new = np.unique(keys[(found < 0) & (keys >= 0)])
+        new = keys[(found < 0) & (keys >= 0)]
         if len(new):
-            self._admit(new, now_ns)
+            self._admit(np.unique(new), now_ns)
             found = self._find(keys)
-        _, first = np.unique(keys, return_index=True)
-        if len(first) < len(keys):
-            twice = np.ones(len(keys), np.bool_)
-            twice[first] = False
-            found[twice] = NOWHERE
+        if not (keys[1:] > keys[:-1]).all():
+            # Tracks come in the order of their numbers, identities do not.
+            found[_twice(keys)] = NOWHERE
         return found
 
     def _find(self, keys: Ints) -> Ints:
-        ordered = self._keys[self._order]
-        place = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
-        return np.where((ordered[place] == keys) & (keys >= 0), self._order[place], NOWHERE)
+        place = np.minimum(np.searchsorted(self._ordered, keys), len(self._ordered) - 1)
+        return np.where((self._ordered[place] == keys) & (keys >= 0), self._order[place], NOWHERE)
+
+    def _sort(self) -> None:
+        self._order = np.argsort(self._keys, kind="stable")
+        self._ordered = self._keys[self._order]
 
     def _admit(self, new: Ints, now_ns: int) -> None:
         """Rows for new keys, ascending; free ones first, then those that were seen longest ago."""
@@ -122,18 +130,28 @@ class TrackMemory:
         self._clear(rows)
         self._keys[rows] = new[: len(rows)]
         self._seen_ns[rows] = now_ns
-        self._order = np.argsort(self._keys, kind="stable")
+        self._sort()
 
     def _forget(self, now_ns: int) -> None:
+        if now_ns - self._oldest_ns <= self._forget_ns:
+            return
         old = np.flatnonzero((self._keys != NOWHERE) & (now_ns - self._seen_ns > self._forget_ns))
         if len(old):
             self._keys[old] = NOWHERE
             self._clear(old)
-            self._order = np.argsort(self._keys, kind="stable")
+            self._sort()
+        self._oldest_ns = int(self._seen_ns[self._keys != NOWHERE].min(initial=now_ns))
 
     def _clear(self, rows: Ints) -> None:
         for name, column in self.columns.items():
             column[rows] = self._fills[name]
+
+
+def _twice(keys: Ints) -> NDArray[np.bool_]:
+    """Which keys stand earlier already."""
+    twice = np.ones(len(keys), np.bool_)
+    twice[np.unique(keys, return_index=True)[1]] = False
+    return twice
 
 
 def settle(memory: TrackMemory, slots: Ints, wanted: Bytes, t_ns: int, dwell_ns: Ints) -> Bytes:

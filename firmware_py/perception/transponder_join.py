@@ -84,8 +84,10 @@ class TransponderJoin:
     def join(self, frame: Frame) -> Frame:
         """The frame with mode and identity in the short-range rows that a fresh reply fits."""
         fresh = [k for k in self._kept if abs(frame.event_ns - k.event_ns) <= self._gates.age_s * 1e9]
+        if not fresh:
+            return frame
         rows = np.flatnonzero((frame.band == Band.SR) & np.isfinite(frame.range_m) & np.isfinite(frame.bearing_rad))
-        if not fresh or not len(rows):
+        if not len(rows):
             self.left += len(fresh)
             return frame
         pairs: list[tuple[float, int, int]] = []

@@ -91,6 +91,11 @@ class Reports:
             raise ValueError(f"{count} sensors; as many tracks, times, positions (n, 3) and velocities are needed")
 
 
+_NONE = np.empty(0, np.int64)
+_NOTHING = Reports(_NONE, _NONE, _NONE, np.empty((0, 3)), np.empty((0, 3)))
+"""No reports."""
+
+
 def frame_reports(frame: Frame, sensor: int, tracks: TrackSet, sigma_rad: float) -> Reports:
     """What a frame says of tracks by their identity: each detection that names one is about the oldest track of it.
 
@@ -102,10 +107,13 @@ def frame_reports(frame: Frame, sensor: int, tracks: TrackSet, sigma_rad: float)
         tracks: whose identities are meant.
         sigma_rad: of its worst angle.
     """
+    named = frame.transponder_id != NO_ID
+    if not named.any():
+        return _NOTHING
     order = np.argsort(tracks.transponder_id, kind="stable")
     ids = tracks.transponder_id[order]
     place = np.searchsorted(ids, frame.transponder_id)
-    named = (frame.transponder_id != NO_ID) & (place < len(ids))
+    named &= place < len(ids)
     named[named] = ids[place[named]] == frame.transponder_id[named]
     frame, row = frame.take(named), order[place[named]]
     flat = frame.range_m * np.cos(frame.elevation_rad)
@@ -191,6 +199,8 @@ class TrustWatch:
              "conflict_ns": (np.int64, -1, 0), "conflict": (np.bool_, False, 0)},
             config.limit, config.forget_s,
         )
+        self._weighed = False
+        """Some report was weighed; before, there is nothing to remember of any sensor."""
         self.conflicts = 0
         self.unused = 0
 
@@ -209,7 +219,7 @@ class TrustWatch:
             covered: which tracks any sensor can see now; None: all.
         """
         slots = self._memory.slots(tracks.track_id, tracks.t_ns)
-        if reports is not None:
+        if reports is not None and len(reports.sensor):
             self._weigh(tracks, slots, reports)
         supporters, conflict = self._standing(tracks, slots)
         good = quality(tracks.miss_count, tracks.snr_db)
@@ -247,7 +257,7 @@ class TrustWatch:
         away = np.linalg.norm(position[used] - expected, axis=1)
         faster = np.linalg.norm(velocity[used] - tracks.state[row, 3:], axis=1)
         # Nobody is contradicted by what is no better known than that, nor by a track that is.
-        own = np.maximum(np.trace(tracks.covariance[row, :3, :3], axis1=1, axis2=2), 0.0)
+        own = np.maximum(tracks.position_variance_m2[row], 0.0)
         doubt = np.sqrt(own + np.broadcast_to(reports.sigma_m, len(reports.sensor))[taken][used] ** 2)
         supports = (away <= np.maximum(config.gate_m, _SUPPORT_SIGMAS * doubt)) & ~(faster > config.gate_m_s)
         against = away > np.maximum(config.conflict_m, _CONFLICT_SIGMAS * doubt)
@@ -255,7 +265,7 @@ class TrustWatch:
 
     def _remember(self, slots: Ints, sensor: Ints, event_ns: Ints, supports: Flags, against: Flags) -> None:
         """Of several reports of a sensor on one track the newest alone counts for the row of contradictions."""
-        memory = self._memory
+        memory, self._weighed = self._memory, True
         np.maximum.at(memory["support_ns"], (slots[supports], sensor[supports]), event_ns[supports])
         order = np.lexsort((event_ns, sensor, slots))
         key = slots[order] * MAX_SENSORS + sensor[order]
@@ -272,13 +282,14 @@ class TrustWatch:
     def _standing(self, tracks: TrackSet, slots: Ints) -> tuple[Ints, Flags]:
         """Supporters of each track, and whether it is in a conflict."""
         config, memory = self._config, self._memory
+        supported = (tracks.sources[:, None] >> np.arange(MAX_SENSORS)) & 1 > 0
+        supported &= (tracks.t_ns - tracks.measured_ns < config.age_s * 1e9)[:, None]
+        if not self._weighed:
+            return supported.sum(axis=1), np.zeros(len(tracks), np.bool_)
         kept = np.flatnonzero(slots >= 0)
         rows = slots[kept]
-        supported = np.zeros((len(tracks), MAX_SENSORS), np.bool_)
         last_ns = memory["support_ns"][rows]
-        supported[kept] = (last_ns >= 0) & (tracks.t_ns - last_ns < config.age_s * 1e9)
-        bits = (tracks.sources[:, None] >> np.arange(MAX_SENSORS)) & 1 > 0
-        supported |= bits & (tracks.t_ns - tracks.measured_ns < config.age_s * 1e9)[:, None]
+        supported[kept] |= (last_ns >= 0) & (tracks.t_ns - last_ns < config.age_s * 1e9)
         # A sensor that contradicts supports nothing, whatever the tracker has made of it.
         supported[kept] &= memory["against"][rows] == 0
         over = tracks.t_ns - memory["conflict_ns"][rows] >= config.cooldown_s * 1e9

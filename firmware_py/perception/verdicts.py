@@ -20,7 +20,6 @@ from hal.frames import Vec3
 __all__ = ["Verdicts"]
 
 Flags = NDArray[np.bool_]
-MUTE = (ObjectType.ASTEROID, ObjectType.DEBRIS)
 LEAST_SIGMA_M, HEIGHT_SHARE = 5.0, 0.1
 """Doubt about a place: the receiver tells no height, which may be a tenth of the range and more."""
 MOST_DECLARED = 64
@@ -88,7 +87,9 @@ class Verdicts:
         """Who was asked and could answer: rocks and debris have no transponder to be silent with."""
         if not self._asks:
             return None
-        return asked_in_short_range(tracks) & ~np.isin(tracks.object_type, MUTE)
+        mute = (tracks.object_type == ObjectType.ASTEROID) | (tracks.object_type == ObjectType.DEBRIS)
+        asked: Flags = asked_in_short_range(tracks) & ~mute
+        return asked
 
     @property
     def conflicts(self) -> int:

@@ -19,9 +19,9 @@ from firmware_py.perception.risk.encounter import (
     CRAFT_SPHERE,
     VOLUMES,
     approach,
-    cylinder_violation,
+    cylinder_now,
     modified_tau,
-    sphere_violation,
+    sphere_now,
 )
 from firmware_py.perception.risk.levels import Asked, Level, LevelBook, asked_levels
 from firmware_py.perception.risk.miss import Miss, miss_of, probability_within, relative_covariance
@@ -122,7 +122,9 @@ class RiskWatch:
         r, v, miss = self._relative(tracks, own, ahead_s)
         self.unjudged += int(np.count_nonzero(~miss.known))
         judged = judge(self.config, own, r, v, tracks.extent_m, miss)
-        path = approach(-r, -v)
+        # The encounter's geometry is told from the other end: own minus intruder.
+        s, c = -r, -v
+        path = approach(s, c)
         firm = tracks.firm
         asked = asked_levels(
             self.config.levels, path.range_m, path.range_rate_m_s, firm & (tracks.iff == Iff.UNKNOWN), own.push_m_s2
@@ -145,18 +147,15 @@ class RiskWatch:
         return RiskReport(
             now_ns, tracks.track_id, level, miss.known, course, path.range_m, path.range_rate_m_s, miss.tcpa_s,
             miss.miss_m, miss.sigma_m, miss.least_m, probability_within(miss, judged.radius_m), path.tau_s,
-            modified_tau(-r, -v, CRAFT_SPHERE.distance_m), sphere_violation(CRAFT_SPHERE, -r, -v).now,
-            cylinder_violation(VOLUMES["craft"], -r, -v).now, threats, events,
+            modified_tau(s, c, CRAFT_SPHERE.distance_m), sphere_now(CRAFT_SPHERE, s, c),
+            cylinder_now(VOLUMES["craft"], s, c), threats, events,
         )
 
     def _relative(self, tracks: TrackSet, own: OwnState, ahead_s: float) -> tuple[Floats, Floats, Miss]:
         """Place and motion relative to the craft at the present, and the miss."""
         v = tracks.state[:, 3:] - own.velocity_m_s
         r = tracks.state[:, :3] + tracks.state[:, 3:] * ahead_s - own.position_m
-        carried = np.eye(6)
-        carried[:3, 3:] = np.eye(3) * ahead_s
-        with np.errstate(invalid="ignore", over="ignore"):
-            covariance = carried @ tracks.covariance @ carried.T
+        covariance = _carried(tracks.covariance, ahead_s)
         covariance = relative_covariance(covariance, own.sigma_position_m, own.sigma_velocity_m_s)
         if not own.known:
             r = np.full_like(r, np.nan)
@@ -187,6 +186,18 @@ class RiskWatch:
                 own_answer.delta_v_m_s, Level(int(level[row])), text,
             ))
         return tuple(threats)
+
+
+def _carried(covariance: Floats, ahead_s: float) -> Floats:
+    """(n, 6, 6) after so much straight flight. A list of the present, which is what comes every frame, stays as it
+    is."""
+    if ahead_s == 0.0:
+        return covariance
+    way = np.eye(6)
+    way[:3, 3:] = np.eye(3) * ahead_s
+    with np.errstate(invalid="ignore", over="ignore"):
+        carried: Floats = way @ covariance @ way.T
+    return carried
 
 
 def _of(judged: Judgement, rows: Flags) -> Judgement:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 __all__ = [
     "CRAFT_SPHERE", "FOOT_M", "HORIZON_S", "NAUTICAL_MILE_M", "VOLUMES", "Approach", "Cylinder", "Kind", "Sphere",
-    "Violation", "approach", "cylinder_violation", "disc_times", "inner", "modified_tau", "overlap", "slab_times",
-    "sphere_violation", "time_to_coaltitude",
+    "Violation", "approach", "cylinder_now", "cylinder_violation", "disc_times", "inner", "modified_tau", "overlap",
+    "slab_times", "sphere_now", "sphere_violation", "time_to_coaltitude",
 ]
 
 Floats = NDArray[np.float64]
@@ -208,16 +208,18 @@ def _foreseen_times(s: Floats, v: Floats, distance_m: float, time_s: float, kind
 
 def _near_now(s: Floats, v: Floats, distance_m: float, time_s: float, kind: Kind) -> Flags:
     """The horizontal condition (or that of a sphere) at this moment, by its definition."""
-    sv, vv = inner(s, v), inner(v, v)
-    first, last = disc_times(s, v, distance_m)
+    ss, sv, vv = inner(s, s), inner(s, v), inner(v, v)
+    closing = sv < 0.0
     if kind is Kind.TCPA:
         left = _ratio(-sv, vv, vv > 0.0)
     elif kind is Kind.TEP:
+        first, last = disc_times(s, v, distance_m)
         left = np.where(first <= last, first, np.nan)
     else:
-        left = modified_tau(s, v, distance_m)
-    enters = (sv < 0.0) & (first <= last)
-    near: Flags = (np.sqrt(inner(s, s)) <= distance_m) | (enters & (left >= 0.0) & (left <= time_s))
+        left = _ratio(distance_m * distance_m - ss, sv, closing)
+    # What is closing moves, so it enters if its line passes within the distance.
+    enters = closing & (distance_m * distance_m * vv - _off_line(s, v) >= 0.0)
+    near: Flags = (np.sqrt(ss) <= distance_m) | (enters & (left >= 0.0) & (left <= time_s))
     return near
 
 
@@ -227,20 +229,30 @@ def _violation(now: Flags, one: tuple[Floats, Floats], other: tuple[Floats, Floa
     return Violation(now, np.where(now, 0.0, in_s), np.where(now, np.fmax(out_s, 0.0), out_s))
 
 
+def cylinder_now(volume: Cylinder, s: Floats, v: Floats, kind: Kind = Kind.TAUMOD) -> Flags:
+    """Whether a cylinder is violated at this moment. ``s`` and ``v`` have three columns, the third is vertical."""
+    sz, vz = s[:, 2], v[:, 2]
+    soon = time_to_coaltitude(sz, vz)
+    level = (np.abs(sz) <= volume.height_m) | ((vz != 0.0) & (soon <= volume.coaltitude_s))
+    now: Flags = level & _near_now(s[:, :2], v[:, :2], volume.distance_m, volume.time_s, kind)
+    return now
+
+
 def cylinder_violation(
     volume: Cylinder, s: Floats, v: Floats, kind: Kind = Kind.TAUMOD, horizon_s: float = HORIZON_S
 ) -> Violation:
     """When a cylinder is violated. ``s`` and ``v`` have three columns, the third is vertical."""
-    s2, v2, sz, vz = s[:, :2], v[:, :2], s[:, 2], v[:, 2]
-    soon = time_to_coaltitude(sz, vz)
-    level = (np.abs(sz) <= volume.height_m) | ((vz != 0.0) & (soon <= volume.coaltitude_s))
-    now = level & _near_now(s2, v2, volume.distance_m, volume.time_s, kind)
-    beside = _foreseen_times(s2, v2, volume.distance_m, volume.time_s, kind)
-    return _violation(now, beside, slab_times(sz, vz, volume.height_m, volume.coaltitude_s), horizon_s)
+    beside = _foreseen_times(s[:, :2], v[:, :2], volume.distance_m, volume.time_s, kind)
+    level = slab_times(s[:, 2], v[:, 2], volume.height_m, volume.coaltitude_s)
+    return _violation(cylinder_now(volume, s, v, kind), beside, level, horizon_s)
+
+
+def sphere_now(volume: Sphere, s: Floats, v: Floats) -> Flags:
+    """Whether a sphere is violated at this moment."""
+    return _near_now(s, v, volume.distance_m, volume.time_s, Kind.TAUMOD)
 
 
 def sphere_violation(volume: Sphere, s: Floats, v: Floats, horizon_s: float = HORIZON_S) -> Violation:
     """When a sphere is violated."""
-    now = _near_now(s, v, volume.distance_m, volume.time_s, Kind.TAUMOD)
     times = _foreseen_times(s, v, volume.distance_m, volume.time_s, Kind.TAUMOD)
-    return _violation(now, times, times, horizon_s)
+    return _violation(sphere_now(volume, s, v), times, times, horizon_s)

@@ -27,6 +27,10 @@ TANK_SHARE = 0.98
 """Of what the propellant is good for: the tank of the moment in which it is flown is a bit emptier."""
 BRAKE_POINTS = 16
 """Moments of a stop at which the way is looked at."""
+SLACK_M = 1e-6
+"""More than rounding can make of a distance: a bound is never below what it bounds."""
+PROMISING = 6
+"""Directions of a size that are looked at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +57,26 @@ def sphere_directions(count: int) -> Floats:
     return directions
 
 
-def least_distances(r: Floats, v: Floats, changes: Floats, horizon_s: float) -> Floats:
+def least_distances(r: Floats, v: Floats, changes: Floats, horizon_s: float | Floats) -> Floats:
     """(samples, tracks) least distance ahead of tracks at ``r`` moving with ``v`` relative to the craft, after each of
-    the (samples, 3) changes of the craft's velocity."""
-    rv = np.einsum("ij,ij->i", r, v) - changes @ r.T
-    vv = np.einsum("ij,ij->i", v, v) - 2.0 * (changes @ v.T) + np.einsum("ij,ij->i", changes, changes)[:, None]
+    the (samples, 3) changes of the craft's velocity. The horizon is one, or (samples, 1). More axes may stand before
+    those of ``r``, (..., tracks, 3), and ``changes`` alike."""
+    rv = _inner(r, v)[..., None, :] - changes @ r.swapaxes(-1, -2)
+    vv = _inner(v, v) - 2.0 * (changes @ v.T) + _inner(changes, changes)[..., None]
     t = np.minimum(np.maximum(-rv / np.maximum(vv, 1e-12), 0.0), horizon_s)
     # In place: this is most of the work.
     vv *= t
     rv *= 2.0
     vv += rv
     vv *= t
-    vv += np.einsum("ij,ij->i", r, r)
+    vv += _inner(r, r)[..., None, :]
     found: Floats = np.sqrt(np.maximum(vv, 0.0, out=vv), out=vv)
+    return found
+
+
+def _inner(a: Floats, b: Floats) -> Floats:
+    """Inner products along the last axis, whatever stands before it."""
+    found: Floats = np.einsum("...j,...j->...", a, b)
     return found
 
 
@@ -107,40 +118,91 @@ def evade(
     wanted = radius_m + config.margin_m + np.minimum(spread_m, radius_m)
     # Who is nearer already can only be left: beyond where he is now no room can be asked for.
     now = 0.999 * np.linalg.norm(r, axis=1)
-    wanted, radius_m = np.minimum(wanted, now), np.minimum(radius_m, now)
-    directions, best = sphere_directions(config.directions), None
-    for step in range(config.magnitudes):
-        size = most * 2.0 ** (0.5 * (step + 1 - config.magnitudes))
-        start_s = config.reaction_s + 0.5 * size / push_m_s2
-        found = _of_size(config, r + v * start_s, v, directions * size, wanted, radius_m, course)
+    search = _Search(config, r, v, np.minimum(wanted, now), np.minimum(radius_m, now), course, push_m_s2, most)
+    return search.first_clear() or search.best()
+
+
+class _Search:
+    """All sizes and directions of one evasion; which of them are looked at in full is decided by bounds.
+
+    The tracks to be evaded bound the margin of every change from above. They are few, so this costs little, and spares
+    most changes the look at all other tracks. What is found is the same as if all were looked at.
+    """
+
+    def __init__(
+        self, config: RiskConfig, r: Floats, v: Floats, wanted: Floats, radius_m: Floats, course: Flags,
+        push_m_s2: float, most_m_s: float,
+    ) -> None:
+        self._config, self._r, self._v = config, r, v
+        self._wanted, self._radius_m, self._course = wanted, radius_m, course
+        self._sizes = np.array([most_m_s * 2.0 ** (0.5 * step) for step in range(1 - config.magnitudes, 1)])
+        self._start_s = config.reaction_s + 0.5 * self._sizes / push_m_s2
+        self._directions = sphere_directions(config.directions)
+        near, toward = r[course], v[course]
         # What comes before the push no direction helps against.
-        before = least_distances(r, v, np.zeros((1, 3)), start_s)[0][course]
-        found = Evasion(
-            found.delta_v_m_s, min(found.margin_m, float((before - wanted[course]).min(initial=np.inf))),
-            found.clears and bool((before >= radius_m[course]).all()),
+        before = least_distances(near, toward, np.zeros((config.magnitudes, 3)), self._start_s[:, None])
+        self._before_m: Floats = (before - wanted[course]).min(axis=1, initial=np.inf)
+        self._in_time: Flags = np.logical_and.reduce(before >= radius_m[course], axis=1)
+        after = least_distances(
+            near + toward * self._start_s[:, None, None], toward, self._directions * self._sizes[:, None, None],
+            config.horizon_s,
         )
-        if best is None or found.margin_m > best.margin_m:
-            best = found
-        if found.margin_m >= 0.0 and found.clears:
-            return found
-    return best
+        self._bounds: Floats = (after - wanted[course]).min(axis=2, initial=np.inf) + SLACK_M
+        """(sizes, directions) that the margin after the push cannot exceed."""
+        self._most_m: Floats = np.minimum(self._bounds.max(axis=1), self._before_m)
+        """(sizes,) that no margin of a size can exceed."""
 
+    def first_clear(self) -> Evasion | None:
+        """Of the least size that leaves all volumes, the best."""
+        for step in np.flatnonzero(self._most_m >= 0.0).tolist():
+            found = self._of_size(step, 0.0)
+            if found is not None and found.margin_m >= 0.0 and found.clears:
+                return found
+        return None
 
-def _of_size(
-    config: RiskConfig, r: Floats, v: Floats, changes: Floats, wanted: Floats, radius_m: Floats, course: Flags
-) -> Evasion:
-    """The change among some of the same size that leaves the most room."""
-    distance = least_distances(r, v, changes, config.horizon_s)
-    anyway = least_distances(r, v, np.zeros((1, 3)), config.horizon_s)[0]
-    limit = np.where(course, np.inf, 0.999 * anyway)
-    margin = (distance - np.minimum(wanted, limit)).min(axis=1)
-    inside: Flags = np.logical_or.reduce(distance < np.minimum(radius_m, limit), axis=1)
-    if config.cylinder_radius_m > 0.0:
-        entered = _enters_cylinder(config, r, v, changes)
-        margin, inside = np.where(entered, margin - config.cylinder_radius_m, margin), inside | entered
-    row = int(np.argmax(margin))
-    x, y, z = (float(part) for part in changes[row])
-    return Evasion((x, y, z), float(margin[row]), not bool(inside[row]))
+    def best(self) -> Evasion | None:
+        """The one with the most room, of several the smallest."""
+        best, chosen = None, 0
+        for step in np.argsort(-self._most_m, kind="stable").tolist():
+            if best is not None and (
+                self._most_m[step] < best.margin_m or (step > chosen and self._before_m[step] <= best.margin_m)
+            ):
+                continue
+            found = self._of_size(step, -np.inf if best is None else best.margin_m)
+            if found is not None and (
+                best is None or found.margin_m > best.margin_m or (found.margin_m == best.margin_m and step < chosen)
+            ):
+                best, chosen = found, step
+        return best
+
+    def _of_size(self, step: int, floor_m: float) -> Evasion | None:
+        """The change of one size that leaves the most room; ``None`` if no bound reaches the floor."""
+        bounds = self._bounds[step]
+        # The most promising ones tell how much room there is at least, which spares most of the others.
+        _, margin, _ = self._look(step, np.argsort(-bounds, kind="stable")[:PROMISING])
+        rows = np.flatnonzero(bounds >= max(floor_m, float(margin.max())))
+        if not len(rows):
+            return None
+        changes, margin, inside = self._look(step, rows)
+        row = int(np.argmax(margin))
+        x, y, z = (float(part) for part in changes[row])
+        room = min(float(margin[row]), float(self._before_m[step]))
+        return Evasion((x, y, z), room, not bool(inside[row]) and bool(self._in_time[step]))
+
+    def _look(self, step: int, rows: NDArray[np.int64]) -> tuple[Floats, Floats, Flags]:
+        """Changes of one size in some directions: (n, 3) what they are, (n,) the least room to any track after the
+        push, and whether any volume is entered."""
+        r, v, changes = self._r + self._v * self._start_s[step], self._v, self._directions[rows] * self._sizes[step]
+        distance = least_distances(r, v, changes, self._config.horizon_s)
+        anyway = least_distances(r, v, np.zeros((1, 3)), self._config.horizon_s)[0]
+        limit = np.where(self._course, np.inf, 0.999 * anyway)
+        margin = (distance - np.minimum(self._wanted, limit)).min(axis=1)
+        inside: Flags = np.logical_or.reduce(distance < np.minimum(self._radius_m, limit), axis=1)
+        radius_m = self._config.cylinder_radius_m
+        if radius_m > 0.0:
+            entered = _enters_cylinder(self._config, r, v, changes)
+            margin, inside = np.where(entered, margin - radius_m, margin), inside | entered
+        return changes, margin, inside
 
 
 def _enters_cylinder(config: RiskConfig, r: Floats, v: Floats, changes: Floats) -> Flags:

@@ -46,22 +46,37 @@ def assign(row: Ints, column: Ints, score: Floats, rows: int, columns: int, most
     if rows <= most and columns <= 4 * most:
         return wanted[_matrix(row[wanted], column[wanted], score[wanted], rows, columns, solve)], 1
     group = labels(row[wanted], column[wanted], rows, columns)
+    place_row, many_rows = _places(row[wanted], group, rows)
+    place_column, many_columns = _places(column[wanted], group, columns)
     order = group.argsort(kind="stable")
     ends = np.append(np.diff(group[order]).nonzero()[0] + 1, len(order))
     chosen, large, start = [], [], 0
     for end in ends.tolist():
-        part = wanted[order[start:end]]
+        some = order[start:end]
+        part, name = wanted[some], group[some[0]]
         start = end
-        some_rows, some_row = np.unique(row[part], return_inverse=True)
-        some_columns, some_column = np.unique(column[part], return_inverse=True)
-        if len(some_rows) > most or len(some_columns) > 4 * most:
+        if many_rows[name] > most or many_columns[name] > 4 * most:
             large.append(part)
             continue
-        chosen.append(part[_matrix(some_row, some_column, score[part], len(some_rows), len(some_columns), solve)])
+        chosen.append(part[_matrix(
+            place_row[some], place_column[some], score[part], int(many_rows[name]), int(many_columns[name]), solve)])
     if large:
         part = np.concatenate(large)
         chosen.append(part[pair_off(row[part], column[part], score[part], rows, columns)])
     return np.concatenate(chosen), len(ends)
+
+
+def _places(side: Ints, group: Ints, count: int) -> tuple[Ints, Ints]:
+    """(p,) place of each pair's row (or column) among those of its cluster, ascending; and how many each cluster has,
+    by its name. ``side`` (p,) counts up to ``count``; a row is in one cluster alone."""
+    used = np.flatnonzero(np.bincount(side, minlength=count))
+    owner = np.zeros(count, np.int64)
+    owner[side] = group
+    order = used[owner[used].argsort(kind="stable")]
+    many = np.bincount(owner[used], minlength=int(group.max()) + 1)
+    place = np.zeros(count, np.int64)
+    place[order] = np.arange(len(order)) - (np.cumsum(many) - many)[owner[order]]
+    return place[side], many
 
 
 def _matrix(row: Ints, column: Ints, score: Floats, rows: int, columns: int, solve: Solver) -> Ints:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fdir.guard_contacts import LARGEST_EVASION_M_S
 from firmware_py.perception.risk.config import RiskConfig
-from firmware_py.perception.risk.evasion import evade, least_distances, sphere_directions, stop_distances
+from firmware_py.perception.risk.evasion import LIMIT_SHARE, evade, least_distances, sphere_directions, stop_distances
 
 CONFIG = RiskConfig()
 PUSH = 1.44
@@ -83,6 +83,47 @@ def test_an_evasion_that_is_said_to_clear_leaves_every_volume(seed: int) -> None
         # A bystander that is too near anyway is not made to come nearer; what is over before the push is not undone.
         wanted = np.minimum(radius, np.minimum(np.where(course, np.inf, anyway), before))
         assert (nearest >= wanted - 0.25).all()
+
+
+def every_change_tried(
+    r: np.ndarray, v: np.ndarray, radius: np.ndarray, spread: np.ndarray, course: np.ndarray
+) -> tuple[np.ndarray, float, bool]:
+    """Change, margin and whether it clears, with all tracks looked at for every size and direction."""
+    now = 0.999 * np.linalg.norm(r, axis=1)
+    wanted, radius = np.minimum(radius + CONFIG.margin_m + np.minimum(spread, radius), now), np.minimum(radius, now)
+    best: tuple[np.ndarray, float, bool] | None = None
+    for step in range(CONFIG.magnitudes):
+        size = LIMIT_SHARE * CONFIG.most_evade_m_s * 2.0 ** (0.5 * (step + 1 - CONFIG.magnitudes))
+        start_s, changes = CONFIG.reaction_s + 0.5 * size / PUSH, sphere_directions(CONFIG.directions) * size
+        near = least_distances(r + v * start_s, v, changes, CONFIG.horizon_s)
+        limit = np.where(course, np.inf, 0.999 * least_distances(r + v * start_s, v, np.zeros((1, 3)),
+                                                                 CONFIG.horizon_s)[0])
+        margin, clears = (near - np.minimum(wanted, limit)).min(axis=1), (near >= np.minimum(radius, limit)).all(axis=1)
+        before = least_distances(r, v, np.zeros((1, 3)), start_s)[0][course]
+        row = int(np.argmax(margin))
+        room, free = min(margin[row], (before - wanted[course]).min()), clears[row] and (before >= radius[course]).all()
+        if best is None or room > best[1]:
+            best = changes[row], float(room), bool(free)
+        if room >= 0.0 and free:
+            return changes[row], float(room), True
+    assert best is not None
+    return best
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 100_000), st.sampled_from((1, 3, 30, 200)), st.sampled_from((40.0, 150.0, 400.0)))
+def test_what_the_bounds_leave_out_would_not_have_been_chosen(seed: int, count: int, span_m: float) -> None:
+    rng = np.random.default_rng(seed)
+    r, v = rng.uniform(-span_m, span_m, (count, 3)), rng.uniform(-4, 4, (count, 3))
+    course = np.arange(count) < 2
+    v[course] = -r[course] / rng.uniform(2.0, 15.0)
+    radius, spread = rng.uniform(1.0, 5.0, count), rng.uniform(0.0, 5.0, count)
+    found = evade(CONFIG, r, v, radius, spread, course, push_m_s2=PUSH, most_m_s=16.0)
+    change, margin, clears = every_change_tried(r, v, radius, spread, course)
+    assert found is not None
+    assert found.delta_v_m_s == tuple(change)
+    assert found.margin_m == pytest.approx(margin, abs=1e-9)
+    assert found.clears is clears
 
 
 def test_the_least_effort_that_clears_is_taken() -> None:

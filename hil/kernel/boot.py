@@ -35,10 +35,10 @@ QEMU = {
     "arm64": ("qemu-system-aarch64", "-M", "virt,gic-version=2", "-cpu", "cortex-a72"),
 }
 QEMU_WORDS = {"amd64": ("console=ttyS0", "tsc=unstable", "no_timer_check"), "arm64": ("console=ttyAMA0",)}
-PACE = ("-accel", "tcg,thread=single,tb-size=512", "-icount", "shift=0,sleep=off")
-"""An emulated guest counts its time in instructions, 1 ns each for both processors together, and leaps where it would
-wait: to its programs it is as quick as a small board, however long that takes here. With the machine's own time no
-flight program would keep its rate there."""
+PACE = ("-accel", "tcg,thread=single,tb-size=512", "-icount", "shift=0,sleep=on")
+"""An emulated guest counts its time in instructions while it works, 1 ns each for both processors together: to its
+programs it is as quick as a small board, however long that takes here. With the machine's own time no flight program
+would keep its rate there. While it waits its time is the machine's, so that a disk is no slower than it is."""
 SHARE = "host"
 SHOWN_LINES = 40
 REAL_TIME = ("chrt", "--rr", "1")

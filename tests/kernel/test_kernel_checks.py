@@ -115,16 +115,6 @@ def test_the_power_is_cut_by_the_clock_of_the_guest(
     assert seen == [32.0]
 
 
-@pytest.mark.parametrize(("arch", "measured"), [("uml", 41.5), ("arm64", 9.0)])
-def test_an_emulated_guest_is_timed_by_its_own_clock(tmp_path: Path, arch: str, measured: float) -> None:
-    one = Rig(arch, chosen("boot"), tmp_path, tmp_path, lambda _line: None, lambda: 0.0)
-    one._hear(Said(41.5, {"flying_s": 9.0}), chosen("boot"), {})
-    one._hear(Said(42.0, {"check": "boot", "ok": True, "measured": None, "seen": "Idle"}), chosen("boot"), {})
-    outcome = one.outcomes["boot"]
-    assert outcome.measured == measured
-    assert ("42 s by this machine's" in outcome.seen) is (arch == "arm64")
-
-
 # -- faults in the guest
 
 

@@ -241,7 +241,8 @@ def test_no_version_is_the_current_one_without_a_judge(board: Board, houses, tmp
     whole = Board(shutil.copytree(board.root, tmp_path / "whole", symlinks=True))
     install(whole, houses["1.0"])
     judged = 0
-    for cut in range(len(whole.steps)):
+    first = next(number for number, name in enumerate(whole.steps) if name.startswith("switch"))
+    for cut in [*range(0, first, 6), *range(first, len(whole.steps), 3)]:
         root = tmp_path / f"judge{cut}"
         one = Board(shutil.copytree(board.root, root, symlinks=True))
         one.cut_at = cut
@@ -252,7 +253,7 @@ def test_no_version_is_the_current_one_without_a_judge(board: Board, houses, tmp
             for name in (JUDGE, "trial.py"):
                 assert one.read(f"{one.layout.keep}/{name}"), f"cut at {where.value}"
         shutil.rmtree(root)
-    assert judged > 10
+    assert judged > 5
 
 
 def test_a_first_installation_cut_at_any_step_is_made_good_by_the_next(board: Board, houses, tmp_path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum, unique
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,7 +171,7 @@ _OPTIONAL: tuple[tuple[str, float | int, type], ...] = (
     ("extent_m", np.nan, np.float64), ("transponder_mode", 0, np.int8), ("transponder_id", NO_ID, np.int64),
     ("band", 0, np.int8),
 )
-_ABSENT = {name: np.full(_MOST_SHARED, missing, kind) for name, missing, kind in _OPTIONAL}
+_ABSENT: dict[str, NDArray[Any]] = {name: np.full(_MOST_SHARED, missing, kind) for name, missing, kind in _OPTIONAL}
 """Columns of what is missing, shared by all frames: a frame without them then costs no more than it has."""
 for _column in _ABSENT.values():
     _column.setflags(write=False)

@@ -66,7 +66,7 @@ def associate(
     track, detection = pairs.track, pairs.detection
     alone = np.bincount(track, minlength=len(standing))[track] == 1
     alone &= np.bincount(detection, minlength=detections)[detection] == 1
-    if alone.all():
+    if np.count_nonzero(alone) == len(alone):
         return Choice(np.arange(len(track)), _NONE, _NONE, _NOTHING)
     contested = (~alone).nonzero()[0]
     some = pairs.take(contested)

@@ -26,7 +26,7 @@ def begin(numbers: Floats, detections: Floats, view: View, sensor: Sensor, veloc
     """
     distance, bearing, elevation, radial = detections
     unseen = np.isnan(detections[2:])
-    some = bool(unseen.any())
+    some = bool(np.count_nonzero(unseen))
     if some:
         elevation, radial = np.where(unseen[0], 0.0, elevation), np.where(unseen[1], 0.0, radial)
     variances, wide = sensor.variances, velocity_sigma**2

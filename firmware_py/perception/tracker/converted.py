@@ -46,7 +46,7 @@ def bent(unsure_m2: Floats, expected: Expected, range_sigma_m: float) -> Bools |
     across = expected.across
     limit = np.minimum(expected.values[0] * (_BOW * range_sigma_m), _POLE * across * across)
     much = unsure_m2 > limit
-    return much if much.any() else None
+    return much if np.count_nonzero(much) else None
 
 
 def uncertainty(numbers: Floats, rise: Rise | None = None) -> Floats:

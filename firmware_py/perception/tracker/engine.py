@@ -83,7 +83,7 @@ class Engine:
         ended = store.words[Word.STATUS, gone]
         if len(ended):
             tally.dropped += len(ended)
-            tally.lost += int((ended == FIRM).sum())
+            tally.lost += int(np.count_nonzero(ended == FIRM))
             store.keep(~gone)
 
     def _bound(self, seen: Scan, expected: Expected | None, tally: Tally) -> Scan:
@@ -152,7 +152,7 @@ class Engine:
         names = None
         if seen.marks.names is not None:
             names = self.store.words[Word.TRANSPONDER]
-            names = names if (names != NO_ID).any() else None
+            names = names if np.count_nonzero(names != NO_ID) else None
         reach = config.gate_sigma if names is None else config.identity_gate_sigma
         spread = uncertainty(numbers, rise)
         unsure = bent(spread, expected, sensor.model.sigma_range_m)
@@ -169,7 +169,7 @@ class Engine:
             inside = pairs.distance <= reach**2
         else:
             inside = self._identities(pairs, names, seen, tally)
-        if inside.all():
+        if np.count_nonzero(inside) == len(inside):
             return pairs, places
         rows = inside.nonzero()[0]
         if places is not None:
@@ -225,14 +225,14 @@ class Engine:
         """Innovations of the tracks, which may raise the alarm, and of the sensor, which may lower its weight."""
         config, numbers, words = self._config, self.store.numbers, self.store.words
         track = pairs.track[choice.chosen]
-        fresh = pairs.distance[choice.chosen] / float(sensor.measured.sum())
+        fresh = pairs.distance[choice.chosen] / sensor.degrees
         excess = numbers[Number.EXCESS].take(track)
         excess += fresh
         excess -= config.manoeuvre_nis
         np.maximum(excess, 0.0, out=excess)
         numbers[Number.EXCESS, track] = excess
         high = excess > config.manoeuvre_alarm
-        if high.any():
+        if np.count_nonzero(high):
             words[Word.ALARM_NS, track[high]] = self.now_ns + self._hold_ns
         if self._sensors == 1:
             return

@@ -41,7 +41,7 @@ def look(words: Ints, t_ns: int, in_view: Bools | None, sensor: Sensor, track: I
         looked[in_view] = t_ns
     missed[:, track] = 0
     odd = words[Word.MISSES] >= odd_misses
-    if odd.any():
+    if np.count_nonzero(odd):
         words[Word.ALARM_NS, odd] = t_ns + revisit_ns
 
 
@@ -56,7 +56,7 @@ def hit(store: Store, t_ns: int, track: Ints, sensor: Sensor, times: Patience, c
     words[store.sensor_row + sensor.index, track] = t_ns
     firm = words[Word.STATUS].take(track) == FIRM
     words[Word.PATIENCE_NS, track] = times.firm_ns
-    if firm.all():
+    if np.count_nonzero(firm) == len(firm):
         return 0
     young = track[~firm]
     past = store.hit_rows
@@ -64,13 +64,13 @@ def hit(store: Store, t_ns: int, track: Ints, sensor: Sensor, times: Patience, c
     words[past.stop - 1, young] = t_ns
     enough = words[Word.HITS, young] >= config.confirm_hits
     enough &= t_ns - words[past.start, young] <= times.confirm_ns
-    if enough.any() and config.apart_s > 0.0:
+    if np.count_nonzero(enough) and config.apart_s > 0.0:
         waits = enough & (t_ns - words[Word.BORN_NS, young] < config.apart_s * 1e9)
-        if waits.any():
+        if np.count_nonzero(waits):
             enough[waits] = ~_mingled(store.numbers, young[waits], config.apart_sigma)
     words[Word.STATUS, young[enough]] = FIRM
     words[Word.PATIENCE_NS, young[~enough]] = times.tentative_ns
-    return int(enough.sum())
+    return int(np.count_nonzero(enough))
 
 
 def _mingled(numbers: Floats, track: Ints, sigma: float) -> Bools:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +47,17 @@ def marks(frame: Frame, order: Ints) -> Marks:
         strength = np.array((frame.snr_db, frame.rcs_dbsm, frame.extent_m))
     return Marks(
         None if strength is None or np.isnan(strength).all() else strength.take(order, axis=1),
-        frame.band.take(order) if frame.band.any() else None,
-        frame.transponder_id.take(order) if (frame.transponder_id != NO_ID).any() else None,
-        frame.transponder_mode.take(order) if frame.transponder_mode.any() else None,
+        _told(frame, "band", 0, order), _told(frame, "transponder_id", NO_ID, order),
+        _told(frame, "transponder_mode", 0, order),
     )
+
+
+def _told(frame: Frame, name: str, missing: int, order: Ints) -> NDArray[Any] | None:
+    """A column in this order; None if it says nothing."""
+    if left_out(frame, name):
+        return None
+    column: NDArray[Any] = getattr(frame, name)
+    return column.take(order) if np.count_nonzero(column != missing) else None
 
 
 def refresh(numbers: Floats, words: Ints, track: Ints | slice, found: Marks, rows: Ints) -> None:

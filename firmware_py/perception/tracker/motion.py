@@ -58,5 +58,5 @@ class Motion:
         noise = self.noise(abs(dt_s))
         covariance += noise
         alarmed = words[Word.ALARM_NS] >= t_ns
-        if alarmed.any():
+        if np.count_nonzero(alarmed):
             covariance[:, :, alarmed] += (self._ratio - 1.0) * noise

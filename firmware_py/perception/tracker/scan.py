@@ -45,7 +45,7 @@ def scan(frame: Frame, sensor: Sensor) -> Scan:
     detections = numbers.take(order, axis=1)
     found = Scan(detections, order, marks(frame, order), None, 0)
     fine = np.isfinite(detections)
-    if not fine.all() or (len(order) and detections[0, 0] <= 0.0):
+    if np.count_nonzero(fine) < fine.size or (len(order) and detections[0, 0] <= 0.0):
         usable = fine[0] & fine[1] & (detections[0] > 0.0)
         partial: Bools = np.logical_not(fine[sensor.measured].all(axis=0))
         found.partial = partial if partial.any() else None

@@ -60,6 +60,8 @@ class Sensor:
     revisit_ns: int
     times: Patience
     odd_misses: int
+    degrees: float
+    """How many numbers it measures."""
     flat: bool
     """Its elevation is worth less than its field of view, or nothing."""
 
@@ -92,7 +94,7 @@ def prepare(index: int, model: SensorModel, config: TrackerConfig) -> Sensor:
         index, model, np.where(measured, sigmas, sqrt(UNMEASURED)) ** 2, measured, bool(measured.all()), around, ratio,
         breadth, float((~measured).sum()) * log(UNMEASURED), round(model.revisit_s * 1e9),
         _patience(config, round(model.revisit_s * 1e9), round(model.revisit_s / probability * 1e9)),
-        ceil(log(config.manoeuvre_miss) / log(1.0 - probability)),
+        ceil(log(config.manoeuvre_miss) / log(1.0 - probability)), float(measured.sum()),
         bool(sigmas[2] > model.half_height_rad),
     )
 
@@ -120,4 +122,4 @@ def in_view(values: Floats, sensor: Sensor) -> NDArray[np.bool_] | None:
     inside &= values[0] >= model.min_range_m
     if model.half_width_rad < pi:
         inside &= np.abs(values[1]) <= model.half_width_rad
-    return None if inside.all() else inside
+    return None if np.count_nonzero(inside) == len(inside) else inside

@@ -53,7 +53,7 @@ def _status(words: Ints, t_ns: int, config: TrackerConfig) -> NDArray[np.int8]:
     silent = age_ns > words[Word.PATIENCE_NS]
     firm = status == FIRM
     status[firm & (silent | (words[Word.MISSES] > 0))] = Status.COASTING
-    if silent.any():
+    if np.count_nonzero(silent):
         status[firm & silent & (age_ns > config.lost_s * 1e9)] = Status.LOST
     return status
 

@@ -80,6 +80,9 @@ def serve(
         _refuse(str(error), "see docs/guide/bench-a-board.md for what is allowed")
     except DeviceError as error:
         _refuse(f"{error}", "the bus is to be played there; --bench may name another place")
+    except BrokenPipeError:
+        # Who read what it tells is gone, and with him the bench.
+        raise typer.Exit(0) from None
     except (OSError, ValueError) as error:
         _refuse(str(error), "choose another place with --folder")
 

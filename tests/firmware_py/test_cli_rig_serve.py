@@ -281,6 +281,19 @@ def test_its_last_words_are_figures(tmp_path: Path) -> None:
         assert set(figures["buses"]) == set(rig.ready["buses"])
 
 
+def test_whose_reader_has_gone_it_ends_without_a_complaint(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "firmware_py.cli.main", "rig", "serve", "--folder", str(tmp_path / "rig"),
+             "--for", "1", "--json"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        complaint = process.stderr.read()
+        assert process.wait(60.0) == 0, complaint
+    assert "--folder" not in complaint
+
+
 def test_a_real_cable_and_a_wire_with_a_real_node_carry_what_the_rig_plays(tmp_path: Path) -> None:
     own, other = os.openpty()  # the cable: the flight computer's end is ours
     tty.setraw(other)

@@ -44,7 +44,7 @@ ConditionPathExists=/opt/qiki/current
 Type=exec
 ExecStartPre=/bin/rm -f /run/qiki-rig/board.yaml
 ExecStart=/opt/qiki/current/bin/qiki rig serve --board {folder}/board.yaml --bench {folder}/bench.yaml \
---mission {folder}/mission.yaml --folder /run/qiki-rig --priority 60 --step-ms 5 --headless --json
+--mission {folder}/mission.yaml --folder /run/qiki-rig --priority 60 --step-ms {step_ms} --headless --json
 ExecStartPost=/bin/sh -c 'until [ -e /run/qiki-rig/board.yaml ]; do sleep 0.1; done'
 TimeoutStartSec=120
 LimitRTPRIO=99
@@ -89,7 +89,7 @@ def install_units(share: Path, board: bytes, root: Path = Path("/")) -> None:
     """Put the units, this file and the rig's files where the guest's starts find them. Raises OSError.
 
     Args:
-        share: folder with ``bench.yaml`` and ``mission.yaml``.
+        share: folder with ``bench.yaml``, ``mission.yaml`` and ``step_ms``, the step of the rig's world.
         board: the board file's bytes.
         root: of the guest; another one is the tree of a guest that does not run.
     """
@@ -100,10 +100,11 @@ def install_units(share: Path, board: bytes, root: Path = Path("/")) -> None:
     for name in ("bench.yaml", "mission.yaml"):
         shutil.copy(share / name, folder / name)
     (folder / "board.yaml").write_bytes(board)
+    step_ms = int((share / "step_ms").read_text())
     wants = system / "multi-user.target.wants"
     wants.mkdir(parents=True, exist_ok=True)
     for name, text in (("qiki-nodes.service", NODES_UNIT), ("qiki-rig.service", RIG_UNIT)):
-        (system / name).write_text(text.format(folder=FOLDER))
+        (system / name).write_text(text.format(folder=FOLDER, step_ms=step_ms))
         link = wants / name
         link.unlink(missing_ok=True)
         link.symlink_to(f"../{name}")

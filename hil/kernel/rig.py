@@ -27,7 +27,7 @@ from hil.kernel.image import ARCHES, Image, build, make_disk, work_folder
 from hil.kernel.inside_nodes import install_units
 from hil.kernel.inside_table import CHECKS, SLOWER, Check, chosen, limit_of
 from hil.kernel.outcomes import Outcome, judged, table
-from hil.kernel.rig_project import BOARD, board_text, source_digest
+from hil.kernel.rig_project import BOARD, STEP_MS, board_text, source_digest
 
 __all__ = ["Rig", "main"]
 
@@ -141,6 +141,7 @@ class Rig:
         for path in FILES.glob("*.yaml"):
             shutil.copy(path, share)
         (share / "board.yaml").write_text(board_text(self.arch, BOARD.read_text()))
+        (share / "step_ms").write_text(f"{STEP_MS[self.arch]}\n")
         shutil.copytree(house, share / "wheelhouse")
 
     def _installed(self, image: Image, house: Path) -> Path:

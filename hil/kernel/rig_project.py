@@ -7,13 +7,16 @@ from pathlib import Path
 
 from hil.kernel.guest import ROOT, GuestError
 
-__all__ = ["BOARD", "RATES", "board_text", "source_digest"]
+__all__ = ["BOARD", "RATES", "STEP_MS", "board_text", "source_digest"]
 
 SOURCES = ("board_configs", "comms", "drivers", "fdir", "firmware_py", "hal", "hil", "systemd", "pyproject.toml")
 BOARD = ROOT / "board_configs/boards/bench-rpi.yaml"
-RATES = (100, 10, 2)
+RATES = {"uml": (100, 10, 2), "amd64": (50, 5, 1), "arm64": (50, 5, 1)}
 """Fast, medium and slow rate that a guest is asked for, Hz: half the board's own, for flight program and chips share
-one processor there. Ten fast ticks to a medium one are needed by the program's table."""
+one processor there, and a quarter on an emulated one, the least that a board file may name. Ten fast ticks to a medium
+one are needed by the program's table."""
+STEP_MS = {"uml": 5, "amd64": 10, "arm64": 10}
+"""Step of the rig's world."""
 TIMEOUT_MS = {"uml": 20, "amd64": 100, "arm64": 100}
 
 
@@ -30,7 +33,7 @@ def source_digest(root: Path = ROOT) -> str:
 
 def board_text(arch: str, text: str) -> str:
     """The bench board's file at a rate and on a processor that the guest has. Raises GuestError."""
-    fast, medium, slow = RATES
+    fast, medium, slow = RATES[arch]
     changes = (
         ("rates: {fast_hz: 200, medium_hz: 20, slow_hz: 2}",
          f"rates: {{fast_hz: {fast}, medium_hz: {medium}, slow_hz: {slow}}}"),

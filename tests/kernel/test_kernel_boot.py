@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hal.profile import load_board
 from hil.kernel.boot import Guest, command_line, preference, read_line
 from hil.kernel.guest import GuestError
 from hil.kernel.image import Image
@@ -255,12 +256,20 @@ def test_the_table_names_what_failed_and_what_was_not_run() -> None:
 # -- what is flown
 
 
-def test_the_guests_board_is_the_bench_board_at_its_rate() -> None:
-    text = board_text("arm64", BOARD.read_text())
-    assert "fast_hz: 100, medium_hz: 10," in text
-    assert "rate_hz: 100," in text
+@pytest.mark.parametrize(("arch", "fast_hz", "medium_hz", "patience_ms"), [("uml", 100, 10, 20), ("arm64", 50, 5, 100)])
+def test_the_guests_board_is_the_bench_board_at_its_rate(
+    tmp_path: Path, arch: str, fast_hz: int, medium_hz: int, patience_ms: int
+) -> None:
+    text = board_text(arch, BOARD.read_text())
+    (tmp_path / "board.yaml").write_text(text)
+    board = load_board(str(tmp_path / "board.yaml"))
+    assert (board.rates.fast_hz, board.rates.medium_hz) == (fast_hz, medium_hz)
+    assert f"rate_hz: {fast_hz}," in text
     assert "cpu: 0, spin_us: 0," in text
-    assert "timeout_ms: 100}" in text
+    assert f"timeout_ms: {patience_ms}}}" in text
+
+
+def test_what_can_not_be_changed_is_named() -> None:
     with pytest.raises(GuestError, match="has no"):
         board_text("uml", "rates: {fast_hz: 100,")
 

@@ -282,6 +282,12 @@ def test_flight_program_and_link_process_serve_a_station_together(tmp_path: Path
     link = qiki("link", "serve", "--port", "link.port", "--listen", line, "--keys", "craft", "--seal-key", "craft.seal",
                 "--for", "60", folder=here)
     try:
+        rows: list[str] = []
+        assert link.stdout is not None
+        # Whichever of the two comes first: before it may send, the link refuses what has no answer.
+        while not (rows and "EMCON_EXIT" in rows[-1]) and (row := link.stdout.readline()):
+            rows.append(row)
+        assert "EMCON_EXIT" in rows[-1], rows
         order = json.loads(finished(qiki(
             "link", "command", "--to", line, "--keys", "ann", "--seal-key", "ann.seal", "--effect", "--json", "ping",
             "number=7", folder=here,
@@ -291,7 +297,7 @@ def test_flight_program_and_link_process_serve_a_station_together(tmp_path: Path
         assert "flight ended by the keyboard" in finished(flight, 2)
         assert not (here / "link.port").exists()
         link.send_signal(signal.SIGTERM)
-        log = [json.loads(row) for row in finished(link).splitlines()]
+        log = [json.loads(row) for row in (*rows, *finished(link).splitlines())]
     finally:
         flight.kill()
         link.kill()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -28,6 +29,7 @@ from drivers.errors import Cause, DeviceError
 
 __all__ = ["LinuxSpiBus", "SpiHandle", "open_spidev"]
 
+NODE = re.compile(r"/dev/spidev(\d+)\.(\d+)")
 BUFSIZ = Path("/sys/module/spidev/parameters/bufsiz")
 DEFAULT_BUFSIZ = 4096
 LIBRARY_LIMIT = 65535
@@ -58,10 +60,19 @@ class SpiHandle(Protocol):
 
 
 def open_spidev(path: str) -> SpiHandle:
-    """Open a node with spidev; nothing stays open if it turns out to be something else."""
+    """Open a node with spidev; nothing stays open if it turns out to be something else.
+
+    Raises OSError: ENXIO for a name that is no /dev/spidevB.C, where the library (before 3.7) opens by numbers alone.
+    """
     handle: Any = load_library("", "spidev", "spidev").SpiDev()
     try:
-        handle.open_path(path)
+        if hasattr(handle, "open_path"):
+            handle.open_path(path)
+        else:
+            numbers = NODE.fullmatch(path)
+            if numbers is None:
+                raise OSError(errno.ENXIO, "spidev before 3.7 opens /dev/spidevB.C alone", path)
+            handle.open(int(numbers[1]), int(numbers[2]))
     except OSError:
         handle.close()  # the library leaves the node open when its first question fails
         raise
